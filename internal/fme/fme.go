@@ -2,7 +2,7 @@
 // Split) uses them: environment, traffic type, key, flag, treatment,
 // impression, event, attribute, and the wire forms of the Split SDKs.
 //
-// Pure: no I/O, no clock. It imports nothing of ours.
+// Pure: no I/O, no clock. Of ours it imports the reason codes only.
 package fme
 
 import (

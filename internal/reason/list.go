@@ -35,6 +35,7 @@ const (
 	TrafficTypeNotMapped Code = "traffic_type_not_mapped"
 	PropertiesUnreadable Code = "properties_unreadable"
 	ImpressionIncomplete Code = "impression_incomplete"
+	ItemUnreadable       Code = "item_unreadable"
 	RefusedBySegment     Code = "refused_by_segment"
 	RetriesExhausted     Code = "retries_exhausted"
 	OutboundFull         Code = "outbound_full"
@@ -85,6 +86,7 @@ var List = []Info{
 	{TrafficTypeNotMapped, Skips, "The flag's traffic type has no Segment identity in this source.", "Map the traffic type to userId or anonymousId in the source's identities.", "R40"},
 	{PropertiesUnreadable, Reports, "The impression's own properties are no JSON object and were left out.", "Pass impression properties as an object.", "R41, X17"},
 	{ImpressionIncomplete, Ends, "The impression lacks a flag, a key or a treatment, or one of them is of the wrong type.", "Send it in the Split SDK's form.", "R33"},
+	{ItemUnreadable, Ends, "An item of an SDK's list of events, counts or unique keys is not of the form the SDKs send.", "Send it in the Split SDK's form.", "R33"},
 
 	{RefusedBySegment, SetAside, "Segment answered that it will never take this item.", "Read Segment's answer beside the item, mend the cause, then replay.", "R46"},
 	{RetriesExhausted, SetAside, "The item could not be delivered within the retry time.", "See why deliveries fail, then replay.", "R46"},
