@@ -73,10 +73,13 @@ func openListIn(body []byte, name string) (object, list gjson.Result, err error)
 		return object, list, err
 	}
 	list = member(object, name)
-	if !list.IsArray() && (!list.Exists() || list.Type != gjson.Null) {
-		err = fmt.Errorf("%w: an object with a list %q is expected", ErrShape, name)
+	switch {
+	case list.IsArray():
+		return object, list, nil
+	case list.Exists() && list.Type == gjson.Null:
+		return object, gjson.Parse("[]"), nil
 	}
-	return object, list, err
+	return object, list, fmt.Errorf("%w: an object with a list %q is expected", ErrShape, name)
 }
 
 // member finds a member of an object by its exact name; of two the later
