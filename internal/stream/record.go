@@ -18,7 +18,7 @@ const (
 	Webhook     Kind = 3 // body of the webhook route (R31)
 
 	// In the stream Impressions.
-	Impressions        Kind = 10 // Split SDK bulk: testImpressions/bulk
+	ImpressionsBulk    Kind = 10 // Split SDK bulk: testImpressions/bulk
 	ImpressionCounts   Kind = 11 // testImpressions/count
 	UniqueKeysByFlag   Kind = 12 // keys/ss
 	UniqueKeysByKey    Kind = 13 // keys/cs
