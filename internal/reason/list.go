@@ -93,7 +93,7 @@ var List = []Info{
 	{OutboundFull, SetAside, "The configuration's outbound budget is used up, so the item was set aside.", "Mend the delivery or raise the budget, then replay.", "R47"},
 	{CredentialsRefused, Reports, "Segment refuses the write key; the configuration is paused and nothing is discarded.", "Paste the right write key into the source.", "R46"},
 	{EndpointNotAllowed, Reports, "The endpoint's address is private, loopback, link-local or a metadata service; the configuration is paused.", "Use a public endpoint, or start with --allow-private-endpoints for private and loopback ones.", "R45"},
-	{ConfigurationGone, SetAside, "The source was removed while items waited.", "Add the source again, then replay.", "R46"},
+	{ConfigurationGone, SetAside, "The source or destination was removed while things for it waited.", "Add it again under the same name; set-aside items can then be replayed.", "R46"},
 
 	{BodyNotJSON, Refuses, "The body is not JSON of the form this route takes.", "Send JSON; check the content encoding.", "R30, R31"},
 	{BodyTooLarge, Refuses, "The body is over the route's limit, counted after decompression.", "Send smaller batches.", "R30, R31"},

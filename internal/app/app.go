@@ -1,0 +1,342 @@
+// Package app builds the rooms in order, and starts, reloads and stops them.
+// It is the only package that sees them all.
+//
+// Contract:
+//   - Start returns when the doors are open, or undoes what it began.
+//   - Stop closes the doors first, lets requests in flight finish, lets the
+//     batch and the delivery under way finish, then closes the files.
+//   - Reload either takes the whole new configuration file or keeps the old
+//     configuration and says why.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"causeway/internal/api"
+	"causeway/internal/catalog"
+	"causeway/internal/deliver"
+	"causeway/internal/ingest"
+	"causeway/internal/pipeline"
+	"causeway/internal/store"
+	"causeway/internal/store/duckdb"
+	"causeway/internal/stream"
+	"causeway/internal/tail"
+)
+
+// Options of an App; they mirror the flags of "causeway serve".
+type Options struct {
+	Data        string // folder of everything durable; made when missing
+	ConfigFile  string // applied at start and by Reload; empty: none
+	Listen      string // data routes, and the admin side unless AdminListen is set
+	AdminListen string // admin API, /metrics and health on an address of their own
+	// Environ reads the variables that the configuration file names.
+	Environ func(string) (string, bool)
+
+	AdminToken string // empty: kept, or made and shown on the first start
+	MasterKey  string // 32 bytes in hex or base64; empty: the file in Data
+
+	NATSURL         string // external JetStream; empty: embedded
+	NATSCredentials string
+	Replicas        int
+
+	Retention             store.Retention // zero fields: the defaults of DefaultRetention
+	KeepProcessed         time.Duration   // of streams; zero: 72 h
+	CallsBudget           int64           // bytes; zero: the default of stream.Options
+	ImpressionsBudget     int64
+	OutboundBudget        int64 // of each source
+	DeadBudget            int64
+	StoreMemory           string        // DuckDB's memory limit; empty: its default here
+	MinFreeDisk           int64         // bytes; below it /readyz says no. Zero: 512 MiB
+	RetryFor              time.Duration // zero: 72 h (R46)
+	AllowPrivateEndpoints bool
+	DrainTimeout          time.Duration // for requests in flight at Stop. Zero: 20 s
+
+	Version string
+	Log     *slog.Logger
+}
+
+// DefaultRetention is how long things are kept unless Options say otherwise.
+var DefaultRetention = store.Retention{
+	Events:      90 * 24 * time.Hour,
+	Impressions: 90 * 24 * time.Hour,
+	EventTypes:  150 * 24 * time.Hour,
+	Calls:       30 * 24 * time.Hour,
+	Deliveries:  30 * 24 * time.Hour,
+	Telemetry:   30 * 24 * time.Hour,
+	Dedup:       8 * 24 * time.Hour,
+}
+
+// App is a running Causeway.
+type App struct {
+	opt     Options
+	log     *slog.Logger
+	metrics *prometheus.Registry
+	started time.Time
+
+	streams  *stream.Streams
+	store    *duckdb.Store
+	catalog  *catalog.Catalog
+	tail     tail.Hub
+	pipeline *pipeline.Pipeline
+	deliver  *deliver.Deliver
+	ingest   *ingest.Server
+	api      *api.Server
+	doors    []*door
+
+	draining atomic.Bool
+	mu       sync.Mutex // guards stops
+	stops    []stop
+
+	// AdminToken is the token made on this start, to be shown once; empty when
+	// there was one already.
+	AdminToken string
+	// Generated are the secrets that the configuration file left out and that
+	// were made on this start, to be shown once.
+	Generated []catalog.GeneratedSecret
+}
+
+// stop undoes one step of Start.
+type stop struct {
+	name string
+	undo func() error
+}
+
+func (a *App) onStop(name string, undo func() error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.stops = append(a.stops, stop{name, undo})
+}
+
+// Start builds and starts everything. On an error it stops what it started.
+func Start(ctx context.Context, opt Options) (*App, error) {
+	if opt.Log == nil {
+		opt.Log = slog.New(slog.DiscardHandler)
+	}
+	if opt.Environ == nil {
+		opt.Environ = func(string) (string, bool) { return "", false }
+	}
+	opt.Retention = withDefaults(opt.Retention)
+	if opt.MinFreeDisk == 0 {
+		opt.MinFreeDisk = 512 << 20
+	}
+	if opt.DrainTimeout == 0 {
+		opt.DrainTimeout = 20 * time.Second
+	}
+	a := &App{opt: opt, log: opt.Log, metrics: prometheus.NewRegistry(), started: time.Now()}
+	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	for _, step := range []func(context.Context) error{
+		a.openStore, a.openStreams, a.openCatalog, a.startPipeline, a.startDeliver, a.startRetention, a.openDoors,
+	} {
+		if err := step(ctx); err != nil {
+			return nil, errors.Join(err, a.Stop())
+		}
+	}
+	return a, nil
+}
+
+func withDefaults(r store.Retention) store.Retention {
+	for _, f := range []struct{ field, fallback *time.Duration }{
+		{&r.Events, &DefaultRetention.Events}, {&r.Impressions, &DefaultRetention.Impressions},
+		{&r.EventTypes, &DefaultRetention.EventTypes}, {&r.Calls, &DefaultRetention.Calls},
+		{&r.Deliveries, &DefaultRetention.Deliveries}, {&r.Telemetry, &DefaultRetention.Telemetry},
+		{&r.Dedup, &DefaultRetention.Dedup},
+	} {
+		if *f.field == 0 {
+			*f.field = *f.fallback
+		}
+	}
+	return r
+}
+
+func (a *App) openStore(ctx context.Context) error {
+	if err := os.MkdirAll(a.opt.Data, 0o700); err != nil {
+		return fmt.Errorf("make the data folder: %w", err)
+	}
+	var err error
+	a.store, err = duckdb.Open(ctx, duckdb.Options{
+		Path: filepath.Join(a.opt.Data, "store.duckdb"), MemoryLimit: a.opt.StoreMemory, Log: a.log, Metrics: a.metrics,
+	})
+	if err != nil {
+		return fmt.Errorf("open the store: %w", err)
+	}
+	a.onStop("store", a.store.Close)
+	return nil
+}
+
+func (a *App) openStreams(ctx context.Context) error {
+	var err error
+	a.streams, err = stream.Open(ctx, stream.Options{
+		Dir: filepath.Join(a.opt.Data, "streams"), URL: a.opt.NATSURL, CredentialsFile: a.opt.NATSCredentials, Replicas: a.opt.Replicas,
+		CallsBudget: a.opt.CallsBudget, ImpressionsBudget: a.opt.ImpressionsBudget,
+		OutboundBudget: a.opt.OutboundBudget, DeadBudget: a.opt.DeadBudget,
+		KeepProcessed: a.opt.KeepProcessed, Log: a.log, Metrics: a.metrics,
+	})
+	if err != nil {
+		return fmt.Errorf("open the streams: %w", err)
+	}
+	a.onStop("streams", a.streams.Close)
+	return nil
+}
+
+func (a *App) openCatalog(ctx context.Context) error {
+	masterKey, made, err := catalog.LoadMasterKey(a.opt.Data, a.opt.MasterKey)
+	if err != nil {
+		return err
+	}
+	if made {
+		a.log.Info("made a master key; keep a copy of it with your backups", "file", filepath.Join(a.opt.Data, "master.key"))
+	}
+	kv, err := a.streams.KeyValue(ctx, "catalog")
+	if err != nil {
+		return fmt.Errorf("open the catalog: %w", err)
+	}
+	a.catalog, err = catalog.Open(ctx, catalog.Options{
+		KV: kv, Audit: a.streams.AppendAudit, MasterKey: masterKey, Version: a.opt.Version, Log: a.log,
+	})
+	if err != nil {
+		return fmt.Errorf("open the catalog: %w", err)
+	}
+	a.onStop("catalog", a.catalog.Close)
+	if err := a.ensureAdminToken(ctx); err != nil {
+		return err
+	}
+	if a.opt.ConfigFile == "" {
+		return nil
+	}
+	change, err := a.Reload(ctx)
+	a.Generated = change.Generated
+	return err
+}
+
+// ensureAdminToken sets the given token, or makes one when there is none yet.
+func (a *App) ensureAdminToken(ctx context.Context) error {
+	token := a.opt.AdminToken
+	if token == "" {
+		if a.catalog.HasAdminToken() {
+			return nil
+		}
+		token = catalog.GenerateToken()
+		a.AdminToken = token
+	}
+	if err := a.catalog.SetAdminToken(ctx, token); err != nil {
+		return fmt.Errorf("keep the admin token: %w", err)
+	}
+	return nil
+}
+
+// FindingsError says what is wrong with a configuration file.
+type FindingsError struct {
+	Findings []catalog.Finding
+}
+
+// Error puts each finding on a line of its own.
+func (e *FindingsError) Error() string {
+	text := "the configuration was not applied:"
+	for _, finding := range e.Findings {
+		text += "\n  " + finding.String()
+	}
+	return text
+}
+
+// Reload applies the configuration file. When it has findings the old
+// configuration stays and the error is a *FindingsError.
+func (a *App) Reload(ctx context.Context) (catalog.Change, error) {
+	data, err := os.ReadFile(a.opt.ConfigFile)
+	if err != nil {
+		return catalog.Change{}, fmt.Errorf("read the configuration: %w", err)
+	}
+	doc, findings := catalog.Decode(a.opt.ConfigFile, data, a.opt.Environ)
+	if len(findings) > 0 {
+		return catalog.Change{}, &FindingsError{findings}
+	}
+	change, err := a.catalog.Apply(ctx, doc, "file "+filepath.Base(a.opt.ConfigFile), 0)
+	if err != nil {
+		return change, fmt.Errorf("apply %s: %w", a.opt.ConfigFile, err)
+	}
+	a.log.Info("configuration applied", "file", a.opt.ConfigFile, "revision", change.Revision, "differences", len(change.Differences))
+	return change, nil
+}
+
+func (a *App) startPipeline(context.Context) error {
+	var err error
+	a.pipeline, err = pipeline.New(pipeline.Options{
+		Snapshot: a.catalog.Snapshot, Streams: a.streams, Store: a.store, Tail: &a.tail, Metrics: a.metrics, Log: a.log,
+	})
+	if err != nil {
+		return err
+	}
+	a.background("pipeline", a.pipeline.Run)
+	return nil
+}
+
+func (a *App) startDeliver(context.Context) error {
+	var err error
+	a.deliver, err = deliver.New(deliver.Options{
+		Catalog: a.catalog, Streams: a.streams, Store: a.store, Tail: &a.tail, Metrics: a.metrics, Log: a.log,
+		RetryFor: a.opt.RetryFor, AllowPrivateEndpoints: a.opt.AllowPrivateEndpoints, Version: a.opt.Version,
+	})
+	if err != nil {
+		return err
+	}
+	a.background("deliver", a.deliver.Run)
+	return nil
+}
+
+// startRetention deletes what is old, soon after the start and then each hour.
+func (a *App) startRetention(context.Context) error {
+	a.background("retention", func(ctx context.Context) error {
+		for wait := time.Minute; ; wait = time.Hour {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(wait):
+			}
+			if err := a.store.Retain(ctx, a.opt.Retention, time.Now()); err != nil && ctx.Err() == nil {
+				a.log.Error("retention failed; it is tried again in an hour", "err", err)
+			}
+		}
+	})
+	return nil
+}
+
+// background runs a room's loop until Stop.
+func (a *App) background(name string, run func(context.Context) error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- run(ctx) }()
+	a.onStop(name, func() error {
+		cancel()
+		return <-done
+	})
+}
+
+// Stop tears everything down in reverse and reports every failure. It is safe
+// to call twice.
+func (a *App) Stop() error {
+	a.draining.Store(true)
+	a.mu.Lock()
+	stops := a.stops
+	a.stops = nil
+	a.mu.Unlock()
+	var errs []error
+	for i := len(stops) - 1; i >= 0; i-- {
+		if err := stops[i].undo(); err != nil {
+			errs = append(errs, fmt.Errorf("stop %s: %w", stops[i].name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Tail is where what happens can be watched.
+func (a *App) Tail() *tail.Hub { return &a.tail }

@@ -1,0 +1,122 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"causeway/internal/api"
+	"causeway/internal/ingest"
+)
+
+// A door is one address that is listened on.
+type door struct {
+	name     string
+	listener net.Listener
+	server   *http.Server
+}
+
+// openDoors opens the listeners last, when everything behind them runs.
+func (a *App) openDoors(context.Context) error {
+	var err error
+	a.ingest, err = ingest.New(ingest.Options{
+		Snapshot: a.catalog.Snapshot, Append: a.streams.Append, Tail: &a.tail, Metrics: a.metrics, Log: a.log,
+	})
+	if err != nil {
+		return err
+	}
+	a.api, err = api.New(api.Options{
+		Catalog: a.catalog, Streams: a.streams, Store: a.store, Tail: &a.tail, Metrics: a.metrics, Log: a.log,
+		Version: a.opt.Version, Started: a.started, Ready: a.Ready,
+	})
+	if err != nil {
+		return err
+	}
+	admin, data := a.adminSide(a.api.Routes()), a.ingest.Routes()
+	if a.opt.AdminListen == "" {
+		return a.open("doors", a.opt.Listen, either(admin, data))
+	}
+	if err := a.open("admin door", a.opt.AdminListen, either(admin, notHere)); err != nil {
+		return err
+	}
+	return a.open("data door", a.opt.Listen, either(a.health(notHere), data))
+}
+
+// notHere is the answer on an address that does not serve a path.
+var notHere = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusNotFound)
+	fmt.Fprintln(w, `{"message":"this address does not serve that path"}`)
+})
+
+// either sends admin paths to one handler and all others to the other. It is
+// no ServeMux, because that answers untidy paths with a redirect, which some
+// clients take for a delivery (R34).
+func either(admin, data http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch path := r.URL.Path; {
+		case strings.HasPrefix(path, "/admin/"), path == "/", path == "/livez", path == "/readyz", path == "/healthz", path == "/metrics", path == "/version":
+			admin.ServeHTTP(w, r)
+		default:
+			data.ServeHTTP(w, r)
+		}
+	})
+}
+
+// adminSide is what operators and scripts reach: the API, health, metrics.
+func (a *App) adminSide(admin http.Handler) http.Handler {
+	metrics := promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{Registry: a.metrics})
+	return a.health(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/metrics":
+			metrics.ServeHTTP(w, r)
+		case "/":
+			a.index(w, r)
+		default:
+			admin.ServeHTTP(w, r)
+		}
+	}))
+}
+
+// open listens on an address and serves it until Stop.
+func (a *App) open(name, address string, handler http.Handler) error {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return fmt.Errorf("open the %s: %w", name, err)
+	}
+	d := &door{name: name, listener: listener, server: &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+	}}
+	a.doors = append(a.doors, d)
+	failed := make(chan error, 1)
+	go func() { failed <- d.server.Serve(listener) }()
+	a.onStop(name, func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), a.opt.DrainTimeout)
+		defer cancel()
+		a.api.CloseTails() // streams to watchers never end by themselves
+		err := d.server.Shutdown(ctx)
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = errors.Join(fmt.Errorf("requests were still under way after %s", a.opt.DrainTimeout), d.server.Close())
+		}
+		if served := <-failed; !errors.Is(served, http.ErrServerClosed) {
+			err = errors.Join(err, served)
+		}
+		return err
+	})
+	return nil
+}
+
+// Address is where the data routes are served, with the port that was taken.
+func (a *App) Address() string { return a.doors[len(a.doors)-1].listener.Addr().String() }
+
+// AdminAddress is where the admin side is served.
+func (a *App) AdminAddress() string { return a.doors[0].listener.Addr().String() }

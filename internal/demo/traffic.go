@@ -1,0 +1,186 @@
+package demo
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+)
+
+// The credentials of the invented project. They are worth nothing outside it.
+const (
+	DestinationKey = "demo-destination-key"
+	WebhookSecret  = "demo-webhook-secret"
+	SDKKey         = "demo-sdk-key"
+	StagingSDKKey  = "demo-staging-sdk-key"
+)
+
+// Configuration is the shop's configuration file; endpoint is where its
+// Segment lives.
+func Configuration(endpoint string) string {
+	return fmt.Sprintf(`projects:
+  - name: shop
+    trafficTypes: [user, anonymous, account]
+    environments:
+      - name: production
+        sdkKeys:
+          - {name: backend, type: server_side, key: %[2]s}
+      - name: staging
+        sdkKeys:
+          - {name: backend, type: server_side, key: %[3]s}
+    flags:
+      - {name: checkout_button, trafficType: user}
+      - {name: hero_banner, trafficType: anonymous}
+    segment:
+      sources:
+        - {name: prod-impressions, environments: [production], identities: {user: userId, anonymous: anonymousId}, writeKey: shop, endpoint: %[1]q}
+        - {name: fail-429, environments: [staging], identities: {user: userId}, writeKey: fail-429, endpoint: %[1]q}
+        - {name: fail-500, environments: [staging], identities: {user: userId}, writeKey: fail-500, endpoint: %[1]q}
+        - {name: slow, environments: [staging], identities: {user: userId}, writeKey: slow, endpoint: %[1]q}
+      destinations:
+        - name: prod-events
+          environment: production
+          identities: {userId: [user], anonymousId: [anonymous]}
+          track: {eventType: event, value: properties.revenue}
+          apiKey: %[4]s
+          webhook: {secret: %[5]s}
+`, endpoint, SDKKey, StagingSDKKey, DestinationKey, WebhookSecret)
+}
+
+// Sender sends the shop's traffic to a server, through its data routes.
+type Sender struct {
+	Address string // http://host:port
+	Client  *http.Client
+}
+
+// post sends a body and wants a 2xx.
+func (s *Sender) post(ctx context.Context, path string, header map[string]string, body any) error {
+	encoded, err := json.Marshal(body)
+	if err != nil {
+		return fmt.Errorf("encode for %s: %w", path, err)
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.Address+path, bytes.NewReader(encoded))
+	if err != nil {
+		return fmt.Errorf("post to %s: %w", path, err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	for name, value := range header {
+		request.Header.Set(name, value)
+	}
+	response, err := s.Client.Do(request)
+	if err != nil {
+		return fmt.Errorf("post to %s: %w", path, err)
+	}
+	defer response.Body.Close()
+	answer, _ := io.ReadAll(io.LimitReader(response.Body, 1<<10)) // only for the message
+	if response.StatusCode/100 != 2 {
+		return fmt.Errorf("post to %s: %s: %s", path, response.Status, answer)
+	}
+	return nil
+}
+
+func (s *Sender) batch(ctx context.Context, calls []call) error {
+	return s.post(ctx, "/v1/batch", nil, map[string]any{"writeKey": DestinationKey, "batch": calls})
+}
+
+func (s *Sender) impressions(ctx context.Context, key string, b bulk) error {
+	return s.post(ctx, "/api/testImpressions/bulk", map[string]string{
+		"Authorization": "Bearer " + key, "SplitSDKVersion": "go-6.10.0", "SplitSDKImpressionsMode": "debug",
+		"SplitSDKMachineName": "shop-1", "SplitSDKMachineIP": "127.0.0.1",
+	}, b)
+}
+
+// SendHistory sends the past of the shop; progress is told after each step.
+func (w *World) SendHistory(ctx context.Context, s *Sender, now time.Time, progress func(done, of int)) error {
+	const step = 100
+	for from := 0; from < len(w.customers); from += step {
+		var calls []call
+		var exposures bulk
+		for i := from; i < min(from+step, len(w.customers)); i++ {
+			c, e := w.history(&w.customers[i], now)
+			calls, exposures = append(calls, c...), append(exposures, e...)
+		}
+		if err := s.batch(ctx, calls); err != nil {
+			return err
+		}
+		if err := s.impressions(ctx, SDKKey, exposures); err != nil {
+			return err
+		}
+		progress(min(from+step, len(w.customers)), len(w.customers))
+	}
+	return nil
+}
+
+// Step sends one moment of live traffic: one call, now and then a broken one,
+// and now and then what an SDK posts.
+func (w *World) Step(ctx context.Context, s *Sender, now time.Time) error {
+	c := &w.customers[w.rng.IntN(len(w.customers))]
+	w.live++
+	id := fmt.Sprintf("demo-live-%d-%d", now.UnixMilli(), w.live)
+	if w.live%3 == 0 {
+		key := SDKKey
+		if w.live%30 == 0 {
+			key = StagingSDKKey
+		}
+		if err := s.impressions(ctx, key, c.exposures(now)); err != nil {
+			return err
+		}
+	}
+	path, body := w.moment(c, now, id)
+	switch path {
+	case "/segment/webhook/prod-events":
+		return s.post(ctx, path, map[string]string{"Authorization": WebhookSecret}, body)
+	case "/v1/batch":
+		return s.batch(ctx, []call{body, body}) // an impatient client sends everything twice
+	}
+	return s.post(ctx, path, nil, body.with("writeKey", DestinationKey))
+}
+
+// moment makes up one call and the route it takes.
+func (w *World) moment(c *customer, now time.Time, id string) (path string, body call) {
+	switch n := w.rng.IntN(100); {
+	case n < 25:
+		return "/v1/page", c.call("page", now, id).with("name", pick(w.rng, "Home", "Pricing", "Cart"))
+	case n < 50:
+		return "/v1/track", c.call("track", now, id).with("event", "Product Viewed").with("properties", map[string]any{"sku": fmt.Sprintf("sku-%d", w.rng.IntN(40))})
+	case n < 65:
+		return "/segment/webhook/prod-events", c.call("track", now, id).with("event", "Order Completed").
+			with("properties", map[string]any{"revenue": "39.95", "split": []any{map[string]any{"account": c.account}}})
+	case n < 75:
+		return "/v1/identify", c.call("identify", now, id).with("traits", map[string]any{"plan": c.plan, "last seen": now.UTC().Format(time.RFC3339)})
+	case n < 80:
+		return "/v1/group", c.call("group", now, id).with("groupId", c.account).
+			with("traits", map[string]any{"split": map[string]any{"account": c.account}, "employees": 5 + w.rng.IntN(500)})
+	case n < 84: // from here on, broken on purpose
+		return "/v1/page", c.call("page", now, id).with("category", "no name")
+	case n < 88:
+		return "/v1/track", c.call("track", now, id).with("properties", map[string]any{"eventName": "name in the wrong place"})
+	case n < 91:
+		return "/v1/track", c.call("track", now, id).with("event", "Käufe!")
+	case n < 94:
+		return "/v1/track", c.call("track", now, id).with("event", "Order Completed").with("properties", map[string]any{"revenue": "$39.95"})
+	case n < 97:
+		return "/v1/batch", c.call("track", now, id).with("event", "Product Viewed")
+	default:
+		return "/v1/track", c.call("track", now, id).with("event", "Product Viewed").with("timestamp", "yesterday")
+	}
+}
+
+// Live sends a Step at each interval until the context ends or one fails.
+func (w *World) Live(ctx context.Context, s *Sender, interval time.Duration) error {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-ticker.C:
+			if err := w.Step(ctx, s, now); err != nil {
+				return err
+			}
+		}
+	}
+}
