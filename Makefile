@@ -1,0 +1,26 @@
+# An index of the commands; each is one line that you can type yourself.
+
+.PHONY: help check test race fuzz generate demo
+
+help: ## this list
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/'
+
+demo: ## an invented shop, a fake Segment, live traffic
+	go run ./cmd/causeway demo
+
+test: ## everything, offline
+	go test ./...
+
+race: ## the same with the race detector, in random order
+	go test -race -shuffle=on ./...
+
+check: ## what CI checks besides the tests
+	test -z "$$(gofmt -l .)"
+	go vet ./...
+	go run honnef.co/go/tools/cmd/staticcheck@v0.8.0 ./...
+
+fuzz: ## each fuzz target for half a minute
+	.ci/fuzz 30s
+
+generate: ## write what is generated from the code anew
+	go test ./internal/reason -update
