@@ -30,6 +30,7 @@ var allowed = map[string][]string{
 	"pipeline":            {"segment", "fme", "translate", "catalog", "stream", "store", "tail", "reason"},
 	"deliver":             {"segment", "catalog", "stream", "store", "tail", "reason"},
 	"api":                 {"segment", "fme", "translate", "catalog", "stream", "store", "tail", "reason"},
+	"demo":                {},
 	"app":                 {"*"},
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"causeway/internal/app"
 	"causeway/internal/catalog"
+	"causeway/internal/stream"
 )
 
 // serveCmd runs everything.
@@ -140,8 +141,11 @@ func (c *serveCmd) options(cli *cliContext) (app.Options, error) {
 		Data: c.Data, ConfigFile: c.Config, Listen: c.Listen, AdminListen: c.AdminListen, Environ: cli.Environ,
 		AdminToken: token, MasterKey: masterKey,
 		NATSURL: c.NATSURL, NATSCredentials: c.NATSCredentials, Replicas: c.NATSReplicas,
-		KeepProcessed: c.KeepProcessed, CallsBudget: int64(c.CallsBudget), ImpressionsBudget: int64(c.ImpressionsBudget),
-		OutboundBudget: int64(c.OutboundBudget), DeadBudget: int64(c.DeadBudget), MinFreeDisk: int64(c.MinFreeDisk),
+		KeepProcessed: c.KeepProcessed, MinFreeDisk: int64(c.MinFreeDisk),
+		Budget: stream.Budget{
+			Calls: int64(c.CallsBudget), Impressions: int64(c.ImpressionsBudget),
+			Outbound: int64(c.OutboundBudget), Dead: int64(c.DeadBudget),
+		},
 		StoreMemory: c.StoreMemory, RetryFor: c.RetryFor, AllowPrivateEndpoints: c.AllowPrivateEndpoints,
 		DrainTimeout: c.DrainTimeout, Version: version, Log: newLog(cli.Stderr, c.LogFormat, c.LogLevel),
 	}

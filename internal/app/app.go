@@ -52,13 +52,10 @@ type Options struct {
 
 	Retention             store.Retention // zero fields: the defaults of DefaultRetention
 	KeepProcessed         time.Duration   // of streams; zero: 72 h
-	CallsBudget           int64           // bytes; zero: the default of stream.Options
-	ImpressionsBudget     int64
-	OutboundBudget        int64 // of each source
-	DeadBudget            int64
-	StoreMemory           string        // DuckDB's memory limit; empty: its default here
-	MinFreeDisk           int64         // bytes; below it /readyz says no. Zero: 512 MiB
-	RetryFor              time.Duration // zero: 72 h (R46)
+	Budget                stream.Budget   // of streams; zero fields: its defaults
+	StoreMemory           string          // DuckDB's memory limit; empty: its default here
+	MinFreeDisk           int64           // bytes; below it /readyz says no. Zero: 512 MiB
+	RetryFor              time.Duration   // zero: 72 h (R46)
 	AllowPrivateEndpoints bool
 	DrainTimeout          time.Duration // for requests in flight at Stop. Zero: 20 s
 
@@ -178,9 +175,7 @@ func (a *App) openStreams(ctx context.Context) error {
 	var err error
 	a.streams, err = stream.Open(ctx, stream.Options{
 		Dir: filepath.Join(a.opt.Data, "streams"), URL: a.opt.NATSURL, CredentialsFile: a.opt.NATSCredentials, Replicas: a.opt.Replicas,
-		CallsBudget: a.opt.CallsBudget, ImpressionsBudget: a.opt.ImpressionsBudget,
-		OutboundBudget: a.opt.OutboundBudget, DeadBudget: a.opt.DeadBudget,
-		KeepProcessed: a.opt.KeepProcessed, Log: a.log, Metrics: a.metrics,
+		Budget: a.opt.Budget, KeepProcessed: a.opt.KeepProcessed, Log: a.log, Metrics: a.metrics,
 	})
 	if err != nil {
 		return fmt.Errorf("open the streams: %w", err)
