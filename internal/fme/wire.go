@@ -47,6 +47,29 @@ func Machine(text string) string {
 	return text
 }
 
+// IsList returns an error unless the body is a list: what the list decoders
+// refuse, at a fraction of their cost.
+func IsList(body []byte) error {
+	_, err := openList(body)
+	return err
+}
+
+// HasList returns an error unless the body is an object with a list of that
+// name.
+func HasList(body []byte, name string) error {
+	_, _, err := openListIn(body, name)
+	return err
+}
+
+// IsObject returns an error unless the body is an object.
+func IsObject(body []byte) error {
+	object, err := open(body)
+	if err == nil && !object.IsObject() {
+		err = fmt.Errorf("%w: an object is expected", ErrShape)
+	}
+	return err
+}
+
 // open checks a body and reads it. The check is encoding/json's because it
 // bounds the nesting (10,000 levels): a recursive reader without a bound can
 // be made to use up the stack.

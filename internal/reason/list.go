@@ -43,6 +43,7 @@ const (
 	EndpointNotAllowed   Code = "endpoint_not_allowed"
 	ConfigurationGone    Code = "configuration_gone"
 	BodyNotJSON          Code = "body_not_json"
+	BodyIncomplete       Code = "body_incomplete"
 	BodyTooLarge         Code = "body_too_large"
 	BatchTooLong         Code = "batch_too_long"
 	CredentialsMissing   Code = "credentials_missing"
@@ -96,6 +97,7 @@ var List = []Info{
 	{ConfigurationGone, SetAside, "The source or destination was removed while things for it waited.", "Add it again under the same name; set-aside items can then be replayed.", "R46"},
 
 	{BodyNotJSON, Refuses, "The body is not JSON of the form this route takes.", "Send JSON; check the content encoding.", "R30, R31"},
+	{BodyIncomplete, Refuses, "The body did not arrive in full, or not in time.", "The sender should try again; look for a slow or cutting proxy in between.", "R34"},
 	{BodyTooLarge, Refuses, "The body is over the route's limit, counted after decompression.", "Send smaller batches.", "R30, R31"},
 	{BatchTooLong, Refuses, "The batch has more than 2,500 calls.", "Send smaller batches.", "R30"},
 	{CredentialsMissing, Refuses, "The request carries no key.", "Send the key as the library's documentation says.", "R32"},

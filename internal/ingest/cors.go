@@ -1,0 +1,43 @@
+package ingest
+
+import (
+	"net/http"
+	"strings"
+)
+
+// usualHeaders are the request headers of the browser libraries: Segment's
+// analytics-next and the Split SDKs (split-synchronizer's list and
+// Cache-Control, which the JavaScript SDK sends when it is pushed to).
+const usualHeaders = "Authorization, Content-Type, Content-Encoding, Cache-Control, X-Retry-Count, X-Write-Key, " +
+	"SplitSDKVersion, SplitSDKImpressionsMode, SplitSDKMachineIP, SplitSDKMachineName, X-Harness-FME-SDK-Version"
+
+// allowOrigin lets pages of any origin read the answer. It is on every answer:
+// without it a browser reports a stored call as failed, and its library sends
+// it again. No data route looks at cookies, so allowing credentials gives
+// nothing away; a library that is told to include them needs it.
+func allowOrigin(h http.Header, r *http.Request) {
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		h.Set("Access-Control-Allow-Origin", "*")
+	} else {
+		h.Set("Access-Control-Allow-Origin", origin)
+		h.Set("Access-Control-Allow-Credentials", "true")
+	}
+	h.Add("Vary", "Origin")
+	h.Set("Access-Control-Expose-Headers", "Retry-After, X-RateLimit-Reset")
+}
+
+// preflight answers what a browser asks before it sends. The headers it asks
+// for are allowed whatever they are: new library versions add some.
+func preflight(h http.Header, r *http.Request, method string) {
+	h.Set("Access-Control-Allow-Methods", method+", OPTIONS")
+	headers := usualHeaders
+	if asked := r.Header.Get("Access-Control-Request-Headers"); asked != "" && strings.Trim(asked, headerCharacters) == "" {
+		headers = asked
+	}
+	h.Set("Access-Control-Allow-Headers", headers)
+	h.Set("Access-Control-Max-Age", "86400")
+	h.Add("Vary", "Access-Control-Request-Headers")
+}
+
+const headerCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_, "
