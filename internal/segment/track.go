@@ -5,7 +5,60 @@ import (
 	"time"
 )
 
-// batchHead and batchTail surround the calls of an outgoing batch.
+// Track is an outgoing track call (R40, R42; Segment: Spec, Track).
+type Track struct {
+	Event               string
+	UserID, AnonymousID string    // an empty one is left out; exactly one is to be set
+	MessageID           string    // what Segment drops repeats by
+	Timestamp           time.Time // written in UTC with milliseconds; zero: left out
+	// Properties is one JSON object, written as it is; nil is an empty one.
+	Properties json.RawMessage
+	// Library and LibraryVersion become context.library; an empty version is
+	// left out.
+	Library, LibraryVersion string
+}
+
+// JSON writes the call as it goes over the wire. The order of the fields is
+// always the same. MarshalJSON would not do: encoding/json escapes what it
+// gives for HTML.
+func (t *Track) JSON() json.RawMessage {
+	b := make([]byte, 0, 320+len(t.Properties))
+	b = append(b, `{"type":"track"`...)
+	b = appendText(b, "event", t.Event)
+	if t.UserID != "" {
+		b = appendText(b, "userId", t.UserID)
+	}
+	if t.AnonymousID != "" {
+		b = appendText(b, "anonymousId", t.AnonymousID)
+	}
+	b = appendText(b, "messageId", t.MessageID)
+	if !t.Timestamp.IsZero() {
+		b = append(b, `,"timestamp":"`...)
+		b = append(t.Timestamp.UTC().AppendFormat(b, timeLayout), '"')
+	}
+	b = append(b, `,"properties":`...)
+	if t.Properties == nil {
+		b = append(b, '{', '}')
+	} else {
+		b = append(b, t.Properties...)
+	}
+	b = append(b, `,"context":{"library":{"name":`...)
+	b = AppendString(b, t.Library)
+	if t.LibraryVersion != "" {
+		b = appendText(b, "version", t.LibraryVersion)
+	}
+	return append(b, '}', '}', '}')
+}
+
+// appendText appends a comma and a field that holds a text.
+func appendText(b []byte, name, text string) []byte {
+	b = append(b, ',', '"')
+	b = append(b, name...)
+	b = append(b, '"', ':')
+	return AppendString(b, text)
+}
+
+// batchHead and what follows surround the calls of an outgoing batch.
 const (
 	batchHead  = `{"batch":[`
 	batchTail  = `],"sentAt":"`

@@ -15,7 +15,7 @@
 //     body) and poison (400 if any call has a property named poison). With a
 //     number behind, such as fail-429-3, only the first so many requests are
 //     treated that way. Respond misbehaves by program.
-//   - With Options.Keep the memory is bounded, and so is deduplication.
+//   - With Options.KeepCalls the memory is bounded, and so is deduplication.
 //
 // It imports nothing of ours: its limits are its own reading of Segment's
 // pages, so that a wrong limit of ours shows. It does not import testing
@@ -47,9 +47,9 @@ const (
 
 // Options say how the fake behaves. The zero value keeps everything.
 type Options struct {
-	// Keep is how many requests, calls and violations are kept, and over how
+	// KeepCalls is how many requests, calls and violations are kept, and over how
 	// many calls repeats are recognised. Default 0: all.
-	Keep int
+	KeepCalls int
 	// RetryAfter is what a 429 asks for, in whole seconds. Default 1 s.
 	RetryAfter time.Duration
 	// Slow is how long the write key "slow" waits before it answers. Default 3 s.
@@ -268,7 +268,7 @@ func (f *Fake) record(request Request, calls []json.RawMessage, keep bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.totals.Requests++
-	f.requests = trim(append(f.requests, request), f.options.Keep, nil)
+	f.requests = trim(append(f.requests, request), f.options.KeepCalls, nil)
 	if !keep {
 		return
 	}
@@ -285,7 +285,7 @@ func (f *Fake) record(request Request, calls []json.RawMessage, keep bool) {
 		f.totals.Calls++
 		f.calls = append(f.calls, Call{At: request.At, WriteKey: request.WriteKey, MessageID: id, JSON: slices.Clone(call)})
 	}
-	f.calls = trim(f.calls, f.options.Keep, func(c Call) { delete(f.seen, c.MessageID) })
+	f.calls = trim(f.calls, f.options.KeepCalls, func(c Call) { delete(f.seen, c.MessageID) })
 	close(f.grown)
 	f.grown = make(chan struct{})
 }
@@ -355,7 +355,7 @@ func (f *Fake) violate(format string, args ...any) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.totals.Violations++
-	f.violations = trim(append(f.violations, fmt.Sprintf(format, args...)), f.options.Keep, nil)
+	f.violations = trim(append(f.violations, fmt.Sprintf(format, args...)), f.options.KeepCalls, nil)
 }
 
 // pause waits, unless the sender goes away first.

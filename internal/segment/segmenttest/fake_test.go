@@ -170,7 +170,7 @@ func TestAProgrammedAnswerWinsAndMayKeepTheCalls(t *testing.T) {
 
 func TestMemoryIsBoundedWhenAsked(t *testing.T) {
 	t.Parallel()
-	f := Start(t, Options{Keep: 3})
+	f := Start(t, Options{KeepCalls: 3})
 	for i := range 20 {
 		post(t, f, "wk", batch(call(fmt.Sprintf("m%d", i), "")))
 	}
