@@ -1,0 +1,122 @@
+package duckdb
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	engine "github.com/duckdb/duckdb-go/v2"
+
+	"causeway/internal/fme"
+	"causeway/internal/store"
+)
+
+// claims decides, id by id, what of a batch is new: an id may be taken once,
+// by the first who asks, and not at all when an earlier batch took it.
+type claims struct {
+	places map[fme.ID]int32
+	ids    []fme.ID
+	taken  []bool
+}
+
+// claimsOf gathers every id that a batch may take.
+func claimsOf(batch *store.Batch) *claims {
+	size := len(batch.Impressions)
+	for i := range batch.Calls {
+		size += max(1, len(batch.Calls[i].Events)+len(batch.Calls[i].Identities))
+	}
+	c := &claims{places: make(map[fme.ID]int32, size), ids: make([]fme.ID, 0, size)}
+	for i := range batch.Calls {
+		call := &batch.Calls[i]
+		for j := range call.Events {
+			c.add(call.Events[j].ID)
+		}
+		for j := range call.Identities {
+			c.add(call.Identities[j].ID)
+		}
+		if !hasLegs(call) {
+			c.add(call.ID)
+		}
+	}
+	for i := range batch.Impressions {
+		c.add(batch.Impressions[i].ID)
+	}
+	c.taken = make([]bool, len(c.ids))
+	return c
+}
+
+// hasLegs says whether a call made anything. What it made is what a repeat is
+// known by; a call that made nothing is known by its own id.
+func hasLegs(call *store.Call) bool { return len(call.Events)+len(call.Identities) > 0 }
+
+func (c *claims) add(id fme.ID) {
+	if id == (fme.ID{}) {
+		return
+	}
+	if _, ok := c.places[id]; !ok {
+		c.places[id] = int32(len(c.ids))
+		c.ids = append(c.ids, id)
+	}
+}
+
+// take reports whether id is new, and takes it. The zero id is always new.
+func (c *claims) take(id fme.ID) bool {
+	if id == (fme.ID{}) {
+		return true
+	}
+	place := c.places[id]
+	if c.taken[place] {
+		return false
+	}
+	c.taken[place] = true
+	return true
+}
+
+// settle takes the ids that earlier batches took and remembers all others as
+// seen now.
+func (c *claims) settle(ctx context.Context, tx *transaction, now time.Time) error {
+	if len(c.ids) == 0 {
+		return nil
+	}
+	for i, id := range c.ids {
+		if err := tx.append("stage", int32(i), engine.UUID(id)); err != nil {
+			return err
+		}
+	}
+	if err := tx.flush(); err != nil {
+		return err
+	}
+	rows, err := tx.conn.QueryContext(ctx, "SELECT stage.place FROM recent JOIN stage ON recent.id = stage.id")
+	if err != nil {
+		return fmt.Errorf("look for known ids: %w", err)
+	}
+	if err := c.mark(rows); err != nil {
+		return fmt.Errorf("look for known ids: %w", err)
+	}
+	if err := tx.exec(ctx, "DELETE FROM stage"); err != nil {
+		return fmt.Errorf("clear the stage: %w", err)
+	}
+	now = stamp(now)
+	for i, id := range c.ids {
+		if c.taken[i] {
+			continue
+		}
+		if err := tx.append("recent", engine.UUID(id), now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *claims) mark(rows *sql.Rows) error {
+	defer rows.Close()
+	for rows.Next() {
+		var place int
+		if err := rows.Scan(&place); err != nil {
+			return err
+		}
+		c.taken[place] = true
+	}
+	return rows.Err()
+}

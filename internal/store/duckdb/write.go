@@ -1,0 +1,249 @@
+package duckdb
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"causeway/internal/fme"
+	"causeway/internal/reason"
+	"causeway/internal/store"
+)
+
+// foreignIDLength is how much of a messageId an event keeps (R20, X15).
+const foreignIDLength = 100
+
+// Write stores a batch and its position in one transaction.
+func (s *Store) Write(ctx context.Context, batch *store.Batch, beforeCommit func(store.Written) error) (store.Written, error) {
+	start := time.Now()
+	var w *writing
+	err := s.update(ctx, func(tx *transaction) error {
+		if err := advance(ctx, tx, batch); err != nil {
+			return err
+		}
+		w = &writing{tx: tx, batch: batch, claims: claimsOf(batch), types: typeDays{}, reasons: reasonHours{}}
+		if err := w.claims.settle(ctx, tx, s.options.Now()); err != nil {
+			return err
+		}
+		if err := w.all(); err != nil {
+			return err
+		}
+		// Everything that can fail on our side fails before beforeCommit acts.
+		if err := tx.flush(); err != nil {
+			return err
+		}
+		if beforeCommit == nil {
+			return nil
+		}
+		return beforeCommit(w.written)
+	})
+	if err != nil {
+		if !errors.Is(err, store.ErrPosition) {
+			s.metrics.failures.Inc()
+		}
+		return store.Written{}, fmt.Errorf("write %s (%d, %d]: %w", batch.Consumer, batch.From, batch.To, err)
+	}
+	s.metrics.writes.Observe(time.Since(start).Seconds())
+	for name, rows := range w.tx.rows {
+		if name != "stage" {
+			s.metrics.rows.WithLabelValues(name).Add(float64(rows))
+		}
+	}
+	s.metrics.duplicates.WithLabelValues("call").Add(float64(w.repeatedCalls))
+	s.metrics.duplicates.WithLabelValues("impression").Add(float64(w.repeatedImpressions))
+	return w.written, nil
+}
+
+// advance moves the consumer's position, or says that the batch does not
+// follow it.
+func advance(ctx context.Context, tx *transaction, batch *store.Batch) error {
+	var position int64
+	err := tx.conn.QueryRowContext(ctx, "SELECT sequence FROM positions WHERE consumer = ?", batch.Consumer).Scan(&position)
+	first := errors.Is(err, sql.ErrNoRows)
+	if err != nil && !first {
+		return fmt.Errorf("read the position: %w", err)
+	}
+	if uint64(position) != batch.From {
+		return fmt.Errorf("%w: stored is %d", store.ErrPosition, position)
+	}
+	text := "UPDATE positions SET sequence = ? WHERE consumer = ?"
+	if first {
+		text = "INSERT INTO positions (sequence, consumer) VALUES (?, ?)"
+	}
+	if err := tx.exec(ctx, text, int64(batch.To), batch.Consumer); err != nil {
+		return fmt.Errorf("move the position: %w", err)
+	}
+	return nil
+}
+
+// writing is one Write at work.
+type writing struct {
+	tx      *transaction
+	batch   *store.Batch
+	claims  *claims
+	types   typeDays
+	reasons reasonHours
+	written store.Written
+
+	repeatedCalls, repeatedImpressions int
+}
+
+func (w *writing) all() error {
+	if err := w.calls(); err != nil {
+		return err
+	}
+	if err := w.impressions(); err != nil {
+		return err
+	}
+	for i := range w.batch.Counts {
+		c := &w.batch.Counts[i]
+		if err := w.tx.append("impression_counts", text(string(c.Environment)), text(c.Flag), stamp(c.Hour), c.Count, stamp(c.ReceivedAt)); err != nil {
+			return err
+		}
+	}
+	for i := range w.batch.UniqueKeys {
+		k := &w.batch.UniqueKeys[i]
+		if err := w.tx.append("unique_keys", text(string(k.Environment)), text(k.Flag), text(k.Key), stamp(k.ReceivedAt)); err != nil {
+			return err
+		}
+	}
+	for i := range w.batch.Events {
+		if err := w.event(&w.batch.Events[i]); err != nil {
+			return err
+		}
+	}
+	for i := range w.batch.Telemetry {
+		t := &w.batch.Telemetry[i]
+		if err := w.tx.append("telemetry", text(string(t.Environment)), text(t.Kind), text(t.SDK), text(t.SDKVersion), text(string(t.Body)), stamp(t.ReceivedAt)); err != nil {
+			return err
+		}
+	}
+	for _, skip := range w.batch.Skips {
+		w.reasons.add(reasonHour{environment: skip.Environment, configuration: skip.Configuration, callType: skip.Type, code: skip.Code}, skip.Time, skip.Count, skip.Sample)
+	}
+	if err := w.types.write(w.tx); err != nil {
+		return err
+	}
+	return w.reasons.write(w.tx)
+}
+
+func (w *writing) calls() error {
+	w.written.Calls = make([]reason.Outcome, len(w.batch.Calls))
+	for i := range w.batch.Calls {
+		if err := w.call(i, &w.batch.Calls[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// call writes what is new of a call, and its row.
+func (w *writing) call(i int, call *store.Call) error {
+	events, attributes, fresh := 0, 0, 0
+	for j := range call.Events {
+		if !w.claims.take(call.Events[j].ID) {
+			continue
+		}
+		events++
+		fresh++
+		if err := w.event(&call.Events[j]); err != nil {
+			return err
+		}
+	}
+	for j := range call.Identities {
+		if !w.claims.take(call.Identities[j].ID) {
+			continue
+		}
+		attributes += len(call.Identities[j].Attributes)
+		fresh++
+		if err := w.identity(&call.Identities[j]); err != nil {
+			return err
+		}
+	}
+	if !hasLegs(call) && w.claims.take(call.ID) {
+		fresh++
+	}
+	outcome, notes := call.Outcome, call.Reasons
+	if fresh == 0 {
+		outcome, notes = reason.Duplicate, []reason.Note{{Code: reason.RepeatedCall}}
+		w.repeatedCalls++
+	}
+	w.written.Calls[i] = outcome
+	return w.callRow(call, outcome, notes, events, attributes)
+}
+
+func (w *writing) callRow(call *store.Call, outcome reason.Outcome, notes []reason.Note, events, attributes int) error {
+	count := reasonHour{environment: call.Environment, configuration: call.Configuration, callType: call.Type, outcome: outcome}
+	w.reasons.add(count, call.ReceivedAt, 1, call.MessageID)
+	reasons := ""
+	if len(notes) > 0 {
+		count.outcome = ""
+		for _, note := range notes {
+			count.code = note.Code
+			w.reasons.add(count, call.ReceivedAt, 1, call.MessageID)
+		}
+		encoded, err := json.Marshal(notes)
+		if err != nil {
+			return fmt.Errorf("encode reasons: %w", err)
+		}
+		reasons = string(encoded)
+	}
+	return w.tx.append("calls", w.tx.next(), text(string(call.Environment)), text(call.Configuration), text(call.Route),
+		text(call.Scheme), text(call.MessageID), text(call.Type), text(call.Name), stamp(call.ReceivedAt),
+		string(outcome), text(reasons), int32(events), int32(attributes), int64(call.Frame), int32(call.Index))
+}
+
+func (w *writing) event(e *fme.Event) error {
+	w.types.add(e)
+	var value any
+	if e.Value != nil {
+		value = *e.Value
+	}
+	return w.tx.append("events", w.tx.next(), text(string(e.Environment)), text(e.TrafficType), text(e.Key), text(e.EventType),
+		value, stamp(e.Time), text(string(e.Properties)), text(e.Source), text(cut(e.ForeignID, foreignIDLength)),
+		stamp(e.ReceivedAt), text(e.Configuration))
+}
+
+// identity writes one row per attribute, or one that says only that the key
+// exists.
+func (w *writing) identity(id *fme.Identity) error {
+	environment, trafficType, key := text(string(id.Environment)), text(id.TrafficType), text(id.Key)
+	if len(id.Attributes) == 0 {
+		return w.tx.append("identities", w.tx.next(), environment, trafficType, key, stamp(id.Time), stamp(id.ReceivedAt))
+	}
+	for _, a := range id.Attributes {
+		var value any
+		if a.Value != nil {
+			value = text(*a.Value)
+		}
+		err := w.tx.append("attributes", w.tx.next(), environment, trafficType, key, text(a.ID), value, a.Cut,
+			stamp(id.Time), stamp(id.ReceivedAt), text(cut(id.MessageID, foreignIDLength)))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *writing) impressions() error {
+	w.written.Impressions = make([]bool, len(w.batch.Impressions))
+	for i := range w.batch.Impressions {
+		imp := &w.batch.Impressions[i]
+		if !w.claims.take(imp.ID) {
+			w.repeatedImpressions++
+			w.reasons.add(reasonHour{environment: imp.Environment, callType: "impression", code: reason.RepeatedCall}, imp.ReceivedAt, 1, imp.Flag+" "+imp.Key)
+			continue
+		}
+		w.written.Impressions[i] = true
+		err := w.tx.append("impressions", w.tx.next(), text(string(imp.Environment)), text(imp.Flag), text(imp.Key), text(imp.BucketingKey),
+			text(imp.Treatment), text(imp.Label), imp.ChangeNumber, stamp(imp.Time), optionalStamp(imp.PreviousTime), text(imp.TrafficType),
+			text(imp.SDK), text(imp.SDKVersion), text(imp.MachineName), text(imp.MachineIP), text(imp.Properties), stamp(imp.ReceivedAt))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
