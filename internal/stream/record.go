@@ -78,6 +78,14 @@ func (r *Record) Encode(b []byte) []byte {
 	return append(b, r.Body...)
 }
 
+// encodedSize is at least what Encode appends: the exact size but for numbers,
+// which are counted at their longest.
+func (r *Record) encodedSize() int {
+	const numbers, texts = 10, 9
+	return 2 + len(r.Seed) + numbers*(1+texts) + len(r.Environment) + len(r.Configuration) + len(r.Scheme) +
+		len(r.CallType) + len(r.SDK) + len(r.MachineName) + len(r.MachineIP) + len(r.Mode) + len(r.Body)
+}
+
 // decodeRecord reads one record from the front of b and returns the rest. The
 // record's Body aliases b.
 func decodeRecord(b []byte) (Record, []byte, error) {

@@ -1,6 +1,192 @@
 package stream
 
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+const (
+	// A stream that holds more than highWater of its budget drops processed
+	// frames until it holds lowWater, so that an append rarely has to wait for
+	// room.
+	highWater, lowWater = 0.85, 0.70
+
+	diskEvery     = 250 * time.Millisecond // how often the free disk is looked at
+	journalsEvery = time.Second            // how often calls and impressions are trimmed
+	outboundEvery = 2 * time.Second        // how often outbound streams are
+	houseWait     = 5 * time.Second        // how long one of these may take
+)
+
 // Processed tells the stream that frames up to sequence are done with for
 // good: they may be trimmed, by age or to make room. It never blocks; an older
 // sequence than an earlier one changes nothing.
-func (s *Streams) Processed(name Name, sequence uint64) {}
+func (s *Streams) Processed(name Name, sequence uint64) {
+	j, ok := s.journals[name]
+	for ok {
+		known := j.processed.Load()
+		if sequence <= known || j.processed.CompareAndSwap(known, sequence) {
+			return
+		}
+	}
+}
+
+// keepHouse watches the disk and trims until the streams close.
+func (s *Streams) keepHouse() {
+	disk := time.NewTicker(diskEvery)
+	defer disk.Stop()
+	journals := time.NewTicker(journalsEvery)
+	defer journals.Stop()
+	outbound := time.NewTicker(outboundEvery)
+	defer outbound.Stop()
+	for {
+		select {
+		case <-s.closing.Done():
+			return
+		case <-disk.C:
+			s.watchDisk()
+		case <-journals.C:
+			for _, j := range s.journals {
+				j.keepHouse()
+			}
+			s.reviveEngine()
+		case <-outbound.C:
+			s.trimOutboxes()
+		}
+	}
+}
+
+// watchDisk stops everything from being accepted while the disk is nearly
+// full, and drops processed frames to win room: a full disk would stop the
+// storage engine, which is worse than refusing.
+func (s *Streams) watchDisk() {
+	if s.embedded == nil {
+		return
+	}
+	free, err := s.free(s.options.Dir)
+	if err != nil {
+		s.log.Error("cannot tell how much of the disk is free", "err", err)
+		return
+	}
+	low := free < s.options.ReserveDisk
+	if s.diskLow.Swap(low) != low {
+		s.log.Warn("free disk", "low", low, "free", free, "reserve", s.options.ReserveDisk)
+	}
+	if !low {
+		return
+	}
+	ctx, cancel := context.WithTimeout(s.closing, houseWait)
+	defer cancel()
+	for _, j := range s.journals {
+		if _, err := j.dropProcessed(ctx, s.options.ReserveDisk-free+s.options.ReserveDisk/4); err != nil {
+			s.log.Error("cannot drop processed frames to win disk", "stream", j.name, "err", err)
+		}
+	}
+}
+
+// reviveEngine starts the embedded storage engine again when it stopped itself
+// (it does so on a full disk) and the disk has room again.
+func (s *Streams) reviveEngine() {
+	if s.embedded == nil || s.diskLow.Load() {
+		return
+	}
+	if stopped, err := s.embedded.recover(); stopped {
+		s.log.Warn("the storage engine had stopped and was started again", "err", err)
+	}
+}
+
+// keepHouse trims by age and by budget, and reports what the stream holds.
+func (j *journal) keepHouse() {
+	s := j.streams
+	ctx, cancel := context.WithTimeout(s.closing, houseWait)
+	defer cancel()
+	state, err := s.state(ctx, string(j.name))
+	if err == nil {
+		j.grew(state.LastSeq)
+		unprocessed := state.LastSeq - min(state.LastSeq, j.processed.Load())
+		s.metrics.holds(string(j.name), state.Bytes, j.budget, unprocessed)
+		if excess := float64(state.Bytes) - highWater*float64(j.budget); excess > 0 {
+			_, err = j.dropProcessed(ctx, int64(float64(state.Bytes)-lowWater*float64(j.budget)))
+		} else if state.Msgs > 0 && time.Since(state.FirstTime) > s.options.KeepProcessed {
+			err = j.dropOld(ctx)
+		}
+	}
+	if err != nil && s.closing.Err() == nil {
+		s.log.Warn("cannot trim a stream now", "stream", j.name, "err", err)
+	}
+}
+
+// dropOld drops processed frames that are older than Options.KeepProcessed.
+func (j *journal) dropOld(ctx context.Context) error {
+	horizon := time.Now().Add(-j.streams.options.KeepProcessed)
+	page, err := j.streams.page(ctx, string(j.name), pageRequest{Since: &horizon, Batch: 1})
+	if err != nil {
+		return err
+	}
+	before := j.processed.Load() + 1
+	if len(page) > 0 {
+		before = min(before, page[0].sequence)
+	}
+	return j.dropBefore(ctx, before)
+}
+
+// dropBefore drops the frames below a sequence if there are any.
+func (j *journal) dropBefore(ctx context.Context, before uint64) error {
+	state, err := j.streams.state(ctx, string(j.name))
+	if err != nil || state.Msgs == 0 || before <= state.FirstSeq {
+		return err
+	}
+	return j.streams.purgeBefore(ctx, string(j.name), before)
+}
+
+// dropProcessed drops the oldest processed frames until about that many bytes
+// are free, and returns how many it freed: less, when the rest is unprocessed.
+func (j *journal) dropProcessed(ctx context.Context, bytes int64) (freed int64, err error) {
+	j.trimming.Lock()
+	defer j.trimming.Unlock()
+	for freed < bytes {
+		before, err := j.streams.state(ctx, string(j.name))
+		if err != nil {
+			return freed, err
+		}
+		cut := j.processed.Load() + 1
+		if before.Msgs == 0 || cut <= before.FirstSeq {
+			return freed, nil
+		}
+		// Frames differ in size, so this is a guess; the loop corrects it.
+		average := int64(before.Bytes/before.Msgs) + 1
+		cut = min(cut, before.FirstSeq+uint64((bytes-freed)/average)+1)
+		if err := j.streams.purgeBefore(ctx, string(j.name), cut); err != nil {
+			return freed, err
+		}
+		after, err := j.streams.state(ctx, string(j.name))
+		if err != nil {
+			return freed, err
+		}
+		freed += max(int64(before.Bytes)-int64(after.Bytes), 1)
+	}
+	return freed, nil
+}
+
+// makeRoom is for an append that was refused: it drops processed frames at
+// once and reports whether that freed anything.
+func (j *journal) makeRoom(ctx context.Context, bytes int64) bool {
+	freed, err := j.dropProcessed(ctx, max(bytes, int64((1-lowWater)*float64(j.budget))))
+	if err != nil {
+		j.streams.log.Warn("cannot make room in a stream", "stream", j.name, "err", err)
+	}
+	return freed > 0
+}
+
+// full says, in a sentence, that the stream refuses, or returns nil.
+func (j *journal) full(ctx context.Context) error {
+	state, err := j.streams.state(ctx, string(j.name))
+	if err != nil {
+		return fmt.Errorf("stream %s cannot be written to now: %w", j.name, err)
+	}
+	trimmable := state.Msgs > 0 && state.FirstSeq <= j.processed.Load()
+	if float64(state.Bytes) < 0.98*float64(j.budget) || trimmable {
+		return nil
+	}
+	return fmt.Errorf("stream %s holds %d of %d bytes and none of it is processed yet: see why processing lags, or raise its budget", j.name, state.Bytes, j.budget)
+}

@@ -1,0 +1,190 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+)
+
+// embeddedMaxPayload bounds a message of the embedded server: a destination
+// body of 4 MiB fits with everything around it.
+const embeddedMaxPayload = 8 << 20
+
+// embedded is the JetStream server inside this process, and the lock that
+// keeps a second process out of its folder: the server itself would not notice.
+type embedded struct {
+	dir    string
+	lock   *os.File
+	server *server.Server
+	log    *slog.Logger
+}
+
+// startEmbedded starts the server on the folder.
+func startEmbedded(o Options) (*embedded, error) {
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the stream folder: %w", err)
+	}
+	lock, err := lockFolder(o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	e := &embedded{dir: o.Dir, lock: lock, log: o.Log}
+	if err := e.start(o.Listen); err != nil {
+		e.stop()
+		return nil, err
+	}
+	return e, nil
+}
+
+func (e *embedded) start(listen string) error {
+	opts := &server.Options{
+		ServerName: "causeway",
+		DontListen: true,
+		NoSigs:     true,
+		JetStream:  true,
+		StoreDir:   e.dir,
+		// An acknowledged frame must survive a power cut; the server's own
+		// default syncs every two minutes.
+		SyncAlways: true,
+		MaxPayload: embeddedMaxPayload,
+		// A reader asks for megabytes at once; the server must not take that
+		// for a slow consumer.
+		MaxPending:    256 << 20,
+		WriteDeadline: 30 * time.Second,
+		// Budgets and the free disk are ours to watch. The server's own limits
+		// count what streams may hold, not what they do.
+		JetStreamMaxStore:  1 << 60,
+		JetStreamMaxMemory: 1 << 30,
+	}
+	if listen != "" {
+		host, port, err := loopback(listen)
+		if err != nil {
+			return err
+		}
+		opts.DontListen, opts.Host, opts.Port = false, host, port
+	}
+	srv, err := server.NewServer(opts)
+	if err != nil {
+		return fmt.Errorf("make the stream server: %w", err)
+	}
+	e.server = srv
+	srv.SetLoggerV2(serverLog{e.log}, false, false, false)
+	srv.Start()
+	if !srv.ReadyForConnections(30 * time.Second) {
+		return errors.New("the stream server did not start within 30 s")
+	}
+	if !srv.JetStreamEnabled() {
+		return fmt.Errorf("the stream server could not open %s; its log says why", e.dir)
+	}
+	return nil
+}
+
+// connect opens the in-process connection.
+func (e *embedded) connect(options ...nats.Option) (*nats.Conn, error) {
+	return nats.Connect("", append(options, nats.InProcessServer(e.server))...)
+}
+
+// stop shuts the server down and lets go of the folder.
+func (e *embedded) stop() {
+	if e.server != nil {
+		e.server.Shutdown()
+		e.server.WaitForShutdown()
+	}
+	e.lock.Close()
+}
+
+// recover starts the storage engine again after it stopped itself, for example
+// because the disk was full. It reports whether it had stopped.
+func (e *embedded) recover() (bool, error) {
+	if e.server.JetStreamEnabled() {
+		return false, nil
+	}
+	return true, e.server.EnableJetStream(&server.JetStreamConfig{
+		StoreDir:   e.dir,
+		SyncAlways: true,
+		MaxStore:   1 << 60,
+		MaxMemory:  1 << 30,
+	})
+}
+
+// restart stops and starts the storage engine, which is what clears a write
+// error that it holds against a stream.
+func (e *embedded) restart() error {
+	if err := e.server.ShutdownJetStream(); err != nil {
+		return fmt.Errorf("stop the storage engine: %w", err)
+	}
+	_, err := e.recover()
+	return err
+}
+
+// loopback splits a listen address and refuses what other machines could
+// reach: the embedded server asks nobody for credentials.
+func loopback(address string) (host string, port int, err error) {
+	host, text, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", 0, fmt.Errorf("listen address of the stream server: %w", err)
+	}
+	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
+		return "", 0, fmt.Errorf("listen address of the stream server: %q is no loopback address", host)
+	}
+	port, err = strconv.Atoi(text)
+	if err != nil {
+		return "", 0, fmt.Errorf("listen address of the stream server: port %q", text)
+	}
+	if port == 0 {
+		port = server.RANDOM_PORT
+	}
+	return host, port, nil
+}
+
+// lockFolder takes the folder for this process until the file is closed, by
+// the process or by its death.
+func lockFolder(dir string) (*os.File, error) {
+	path := filepath.Join(dir, "lock")
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock the stream folder: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("stream folder %s is in use by another process: %w", dir, err)
+	}
+	return f, nil
+}
+
+// freeDisk returns how many bytes an ordinary process may still write where
+// dir lies.
+func freeDisk(dir string) (int64, error) {
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(dir, &st); err != nil {
+		return 0, fmt.Errorf("free space of %s: %w", dir, err)
+	}
+	return int64(st.Bavail) * int64(st.Bsize), nil
+}
+
+// serverLog passes the server's log on. Its notices are about its own
+// internals, so they are debug lines here.
+type serverLog struct{ log *slog.Logger }
+
+func (l serverLog) at(level slog.Level, format string, v []any) {
+	if l.log.Enabled(context.Background(), level) {
+		l.log.Log(context.Background(), level, fmt.Sprintf(format, v...), "part", "stream server")
+	}
+}
+
+func (l serverLog) Noticef(format string, v ...any) { l.at(slog.LevelDebug, format, v) }
+func (l serverLog) Warnf(format string, v ...any)   { l.at(slog.LevelWarn, format, v) }
+func (l serverLog) Fatalf(format string, v ...any)  { l.at(slog.LevelError, format, v) }
+func (l serverLog) Errorf(format string, v ...any)  { l.at(slog.LevelError, format, v) }
+func (l serverLog) Debugf(format string, v ...any)  { l.at(slog.LevelDebug, format, v) }
+func (l serverLog) Tracef(format string, v ...any)  { l.at(slog.LevelDebug, format, v) }
