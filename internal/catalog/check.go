@@ -295,7 +295,7 @@ func (c *checker) plain(s slot, text string) {
 	}
 	switch {
 	case text == masked:
-		c.add(s.path, "Write the secret itself or a \"${NAME}\", or leave the key out to keep what the server has.", "%s is %s, which only stands for a secret", key, masked)
+		c.add(s.path, "Write the secret itself, a \"${NAME}\" or the text of an export.", "%s is %s, which only stands for a secret", key, masked)
 	case strings.HasPrefix(text, "hash:sha256:"):
 		c.add(s.path, "Copy it from the export again, or write the secret itself.", "%s is a damaged hash", key)
 	case hasBlanksAround(text):

@@ -1,17 +1,10 @@
 package catalog
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"reflect"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -42,7 +35,7 @@ func Decode(file string, data []byte, environ func(string) (string, bool)) (*Doc
 
 // decode reads the form of a file: keys and types, without what they mean.
 func decode(file string, data []byte, environ func(string) (string, bool)) (*Document, []Finding) {
-	doc := &Document{Projects: []ProjectSpec{}}
+	doc := &Document{}
 	root, problem := parse(file, data)
 	if problem != nil {
 		return doc, []Finding{*problem}
@@ -50,84 +43,10 @@ func decode(file string, data []byte, environ func(string) (string, bool)) (*Doc
 	doc.source = &source{file: file, positions: make(map[string]position)}
 	d := &decoder{environ: environ, positions: doc.source.positions, findings: findings{source: doc.source}}
 	d.value(root, reflect.ValueOf(doc).Elem(), "", 0)
-	if _, ok := doc.source.positions["projects"]; !ok && len(d.list) == 0 {
-		d.add("", "Write projects: [] if there are to be none.", "the key projects is missing")
+	if doc.Projects == nil && len(d.list) == 0 {
+		d.add("projects", "Write projects: [] if there are to be none.", "the key projects is missing or empty")
 	}
 	return doc, d.sorted()
-}
-
-// parse reads the text into nodes.
-func parse(file string, data []byte) (*yaml.Node, *Finding) {
-	problem := func(line, column int, fix, format string, args ...any) (*yaml.Node, *Finding) {
-		return nil, &Finding{File: file, Line: line, Column: column, Message: fmt.Sprintf(format, args...), Fix: fix}
-	}
-	if len(data) > MaxFileBytes {
-		return problem(0, 0, "Split the file over several servers, or leave out what is not used.", "the file has %d bytes; at most %d are read", len(data), MaxFileBytes)
-	}
-	if !utf8.Valid(data) {
-		return problem(0, 0, "Save the file as UTF-8.", "the file is not UTF-8 text")
-	}
-	if json.Valid(data) {
-		data = joinSurrogates(data)
-	}
-	reader := yaml.NewDecoder(bytes.NewReader(data))
-	var root, second yaml.Node
-	if err := reader.Decode(&root); errors.Is(err, io.EOF) {
-		return problem(1, 1, "Write projects: [] if there are to be none.", "the file is empty")
-	} else if err != nil {
-		line, message := syntaxError(err)
-		return problem(line, 0, "Correct the YAML; a text that begins with \"${\" or has \": \" or \" #\" in it needs quotes.", "%s", message)
-	}
-	if err := reader.Decode(&second); !errors.Is(err, io.EOF) {
-		if err != nil {
-			line, message := syntaxError(err)
-			return problem(line, 0, "Correct the YAML.", "%s", message)
-		}
-		return problem(second.Line, max(second.Column, 1), "Put everything into one document, without \"---\" between.", "the file has more than one YAML document")
-	}
-	if n := deep(root.Content[0], maxDepth); n != nil {
-		return problem(n.Line, n.Column, "A configuration file needs less than ten levels.", "the file is nested more than %d deep", maxDepth)
-	}
-	return root.Content[0], nil
-}
-
-// deep finds a node that is more than so many levels below n; nil: none is.
-func deep(n *yaml.Node, levels int) *yaml.Node {
-	if levels < 0 {
-		return n
-	}
-	for _, child := range n.Content {
-		if found := deep(child, levels-1); found != nil {
-			return found
-		}
-	}
-	return nil
-}
-
-var yamlErrorLine = regexp.MustCompile(`^yaml: (?:(?:unmarshal errors:\s*)?line (\d+): )?`)
-
-// syntaxError takes the line out of what the YAML parser says.
-func syntaxError(err error) (line int, message string) {
-	text := err.Error()
-	if m := yamlErrorLine.FindStringSubmatch(text); m != nil {
-		line, _ = strconv.Atoi(m[1]) // no line: 0
-		text = text[len(m[0]):]
-	}
-	return line, "the file is not YAML or JSON: " + strings.ReplaceAll(text, "\n", " ")
-}
-
-var surrogates = regexp.MustCompile(`\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}`)
-
-// joinSurrogates replaces the pairs of escapes by which JSON may write a
-// character beyond the basic plane and YAML may not.
-func joinSurrogates(data []byte) []byte {
-	return surrogates.ReplaceAllFunc(data, func(escape []byte) []byte {
-		var character string
-		if escape[1] == '\\' || json.Unmarshal(slices.Concat([]byte{'"'}, escape, []byte{'"'}), &character) != nil {
-			return escape
-		}
-		return []byte(character)
-	})
 }
 
 // decoder walks the nodes and the document's types side by side.
@@ -287,7 +206,7 @@ func (d *decoder) mapping(n *yaml.Node, v reflect.Value, path string, depth int)
 		keys[i] = f.key
 	}
 	if n.Kind != yaml.MappingNode {
-		d.wrong(n, path, "Write a mapping with the keys "+strings.Join(keys, ", ")+".", "%s is %s, not a mapping", valueOr(lastName(path), "the file"), kindOf(n))
+		d.wrong(n, path, "Write a mapping of "+strings.Join(keys, ", ")+".", "%s is %s, not a mapping", valueOr(lastName(path), "the file"), kindOf(n))
 		return
 	}
 	for _, p := range d.pairs(n, path, depth) {

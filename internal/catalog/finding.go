@@ -12,7 +12,7 @@ import (
 type Finding struct {
 	File   string `json:"file,omitempty"`
 	Line   int    `json:"line,omitempty"`   // from 1; 0: not known, as in a document that was not decoded
-	Column int    `json:"column,omitempty"` // from 1, in characters
+	Column int    `json:"column,omitempty"` // from 1, in characters; 0: not known, as in text that is not YAML
 	// Path is where in the document, for example
 	// projects[0].segment.sources[0].writeKey; empty for the whole file.
 	Path    string `json:"path,omitempty"`
@@ -28,7 +28,10 @@ func (f Finding) String() string {
 		b.WriteString(f.File + ":")
 	}
 	if f.Line > 0 {
-		fmt.Fprintf(&b, "%d:%d:", f.Line, f.Column)
+		fmt.Fprintf(&b, "%d:", f.Line)
+	}
+	if f.Column > 0 {
+		fmt.Fprintf(&b, "%d:", f.Column)
 	}
 	if b.Len() > 0 {
 		b.WriteByte(' ')
@@ -76,13 +79,18 @@ type findings struct {
 // maxFindings bounds the list: more help nobody.
 const maxFindings = 200
 
-// broken reports whether the form of something at or below the path is wrong,
-// so that what it means cannot be judged.
+// broken reports whether the form of something at, below or around the path is
+// wrong, so that what it means cannot be judged.
 func (f *findings) broken(path string) bool {
 	return slices.ContainsFunc(f.form, func(finding Finding) bool {
-		rest, ok := strings.CutPrefix(finding.Path, path)
-		return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
+		return isWithin(finding.Path, path) || finding.Path != "" && isWithin(path, finding.Path)
 	})
+}
+
+// isWithin reports whether path is outer or a part of it.
+func isWithin(path, outer string) bool {
+	rest, ok := strings.CutPrefix(path, outer)
+	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
 }
 
 // add reports something about a path. The position is that of the path or,

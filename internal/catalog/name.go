@@ -26,8 +26,11 @@ func serverNames(what string) *names {
 
 // name checks a name and remembers it.
 func (c *checker) name(name, path string, taken *names) {
+	if c.broken(path) {
+		return
+	}
 	switch {
-	case name == "":
+	case name == "" && !strings.HasSuffix(path, "]"):
 		c.missing(path, fmt.Sprintf("Give the %s a name.", taken.what))
 		return
 	case strings.TrimSpace(name) == "":

@@ -11,7 +11,7 @@ import (
 func closest(word string, candidates []string) string {
 	best, least := "", len(plainKey(word))/3+1
 	for _, c := range candidates {
-		if d := mistakes(plainKey(word), plainKey(c), least); d < least || d == 0 {
+		if d := mistakes(plainKey(word), plainKey(c), least); d < least {
 			best, least = c, d
 		}
 	}
