@@ -95,7 +95,10 @@ type Impression struct {
 	Label        string        `json:"label,omitempty"` // the rule that decided
 	// ChangeNumber is the version of the flag's definition; 0 when the SDK did
 	// not say (before it is ready).
-	ChangeNumber int64     `json:"changeNumber,omitempty"`
+	ChangeNumber int64 `json:"changeNumber,omitempty"`
+	// ChangeNumberZero says that the SDK did say, and said 0 (X17).
+	ChangeNumberZero bool `json:"changeNumberZero,omitempty"`
+
 	Time         time.Time `json:"time"`                  // UTC, milliseconds
 	PreviousTime time.Time `json:"previousTime,omitzero"` // when this SDK instance saw it before
 	TrafficType  string    `json:"trafficType,omitempty"` // of the flag, when the catalog knows it

@@ -63,7 +63,7 @@ func ParseTracking(batch bool, body []byte) (Body, error) {
 	if batch {
 		return parseBatch(body)
 	}
-	root, ok := parseTop(string(body), 1)
+	root, ok := ParseTop(string(body), 1)
 	if !ok || root.Kind() != Object {
 		return Body{}, ErrNotJSON
 	}
@@ -76,7 +76,7 @@ func ParseTracking(batch bool, body []byte) (Body, error) {
 // parseBatch reads {"batch":[...],"context":{...},"integrations":{...},...}.
 func parseBatch(body []byte) (Body, error) {
 	// Levels: the body, the list, its items, their fields.
-	root, ok := parseTop(string(body), 3)
+	root, ok := ParseTop(string(body), 3)
 	if !ok || root.Kind() != Object {
 		return Body{}, ErrNotJSON
 	}
@@ -127,7 +127,7 @@ func ParseDelivery(body []byte) (Body, error) {
 	if len(body) > MaxDeliveryBytes {
 		return Body{}, ErrTooLarge
 	}
-	root, ok := parseTop(string(body), 2)
+	root, ok := ParseTop(string(body), 2)
 	if !ok {
 		return Body{}, ErrNotJSON
 	}
@@ -161,7 +161,7 @@ func newItem(body []byte, call Value) Item {
 // an array the raw bytes of its first element, otherwise the whole body. Bytes
 // are never made anew, because that would break the signature.
 func FirstElement(body []byte) []byte {
-	root, ok := parseTop(string(body), 1)
+	root, ok := ParseTop(string(body), 1)
 	if ok {
 		for element := range root.Elements() {
 			return slice(body, element)

@@ -14,9 +14,9 @@ func ParseJSON(text string) (v Value, ok bool) {
 	return p.parse()
 }
 
-// parseTop reads a JSON text of any nesting, but keeps only the values down to
+// ParseTop reads a JSON text of any nesting, but keeps only the values down to
 // a level: 0 is the text's own value.
-func parseTop(text string, keep int) (v Value, ok bool) {
+func ParseTop(text string, keep int) (v Value, ok bool) {
 	p := parser{text: text, keep: keep, limit: math.MaxInt}
 	return p.parse()
 }

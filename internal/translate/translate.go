@@ -84,7 +84,18 @@ type Result struct {
 }
 
 // Call translates a call.
-func (d *Destination) Call(c Call) Result { return Result{} }
-
-// MarshalJSON writes the result as interface.md, "Result of translate", says.
-func (r Result) MarshalJSON() ([]byte, error) { return []byte("null"), nil }
+func (d *Destination) Call(c Call) Result {
+	t := translation{d: d, c: &c}
+	t.open()
+	if code, detail := t.refusal(); code != "" {
+		t.end(code, detail)
+		return t.result
+	}
+	switch t.result.Type {
+	case segment.TypeIdentify, segment.TypeGroup:
+		t.identities()
+	default:
+		t.events()
+	}
+	return t.result
+}
