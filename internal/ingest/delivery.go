@@ -1,14 +1,13 @@
 package ingest
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha1" // what Segment signs with
 	"encoding/hex"
 	"net/http"
 	"strings"
 	"time"
-
-	"github.com/tidwall/gjson"
 
 	"causeway/internal/catalog"
 	"causeway/internal/reason"
@@ -64,7 +63,7 @@ func (s *Server) delivery(c *exchange, destination *catalog.Destination, kind st
 	if len(signing) > 0 && !signed(body, signing, c.r.Header.Get("X-Signature")) {
 		return &refusal{status: http.StatusUnauthorized, code: reason.SignatureInvalid, message: "X-Signature is missing or does not match the body"}
 	}
-	if single := !strings.HasPrefix(strings.TrimLeft(string(body[:min(len(body), 64)]), " \t\r\n"), "["); single && !supported(calls.Items[0].JSON) {
+	if alone := bytes.TrimLeft(body, " \t\r\n")[0] == '{'; alone && !supported(calls.Items[0].JSON) {
 		// Segment does not send a 501 again, and shows the message (R13).
 		return &refusal{status: http.StatusNotImplemented, code: reason.UnsupportedType, message: "calls of this type are not supported: identify, group, track, page and screen are"}
 	}
@@ -94,11 +93,10 @@ func signed(body, secret []byte, header string) bool {
 
 // supported reports whether a call is of a type that can become something.
 func supported(call []byte) bool {
-	kind := gjson.GetBytes(call, "type")
-	switch kind.Type == gjson.String && true {
-	case true:
-		switch kind.Str {
-		case "identify", "group", "track", "page", "screen":
+	v, _ := segment.ParseJSON(string(call))
+	if kind := v.Field("type"); kind.Kind() == segment.String {
+		switch kind.Text() {
+		case segment.TypeIdentify, segment.TypeGroup, segment.TypeTrack, segment.TypePage, segment.TypeScreen:
 			return true
 		}
 	}

@@ -50,7 +50,7 @@ func (s *Server) table() map[string]*route {
 	add(route{name: "webhook", handle: s.webhook}, "segment/webhook/*")
 	add(route{name: "listener", handle: s.listener}, "hooks/*")
 
-	impressions := form{kind: stream.Impressions, check: fme.IsList, list: lists{inner: "i"}, status: http.StatusOK}
+	impressions := form{kind: stream.ImpressionsBulk, check: fme.IsList, list: lists{inner: "i"}, status: http.StatusOK}
 	counts := form{kind: stream.ImpressionCounts, check: hasList("pf"), list: lists{outer: "pf"}, status: http.StatusOK}
 	byFlag := form{kind: stream.UniqueKeysByFlag, check: hasList("keys"), list: lists{outer: "keys", inner: "ks"}, status: http.StatusOK}
 	byKey := form{kind: stream.UniqueKeysByKey, check: hasList("keys"), list: lists{outer: "keys", inner: "fs"}, status: http.StatusOK}
@@ -94,7 +94,7 @@ func (s *Server) find(escaped string) (*route, string) {
 		}
 		segments[i] = plain
 	}
-	// Where the variable part can stand: in none, the third, second or last segment.
+	// A path has no variable part, or it is the third or the second segment.
 	for _, i := range []int{-1, 2, 1} {
 		if i >= len(segments) {
 			continue

@@ -124,7 +124,7 @@ func (s *Server) keep(c *exchange, f form, record stream.Record) error {
 	for _, body := range bodies {
 		part := c.record(record.Kind, record.Scheme, body)
 		part.SDK, part.Mode, part.MachineName, part.MachineIP = record.SDK, record.Mode, record.MachineName, record.MachineIP
-		if err := s.append(c, stream.ImpressionsIn, part); err != nil {
+		if err := s.append(c, stream.Impressions, part); err != nil {
 			return err
 		}
 	}
