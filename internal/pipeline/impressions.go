@@ -56,7 +56,7 @@ type replayed struct {
 // add reads one record.
 func (w *impressionWork) add(frame uint64, record *stream.Record) error {
 	switch record.Kind {
-	case stream.Impressions:
+	case stream.ImpressionsBulk:
 		return w.addImpressions(frame, record, fme.DecodeImpressions)
 	case stream.ImpressionsWebhook:
 		return w.addImpressions(frame, record, fme.DecodeImpressionsWebhook)

@@ -87,8 +87,9 @@ type Store interface {
 	// 0 before the first batch.
 	Position(ctx context.Context, consumer string) (uint64, error)
 	// Write stores a batch. beforeCommit (may be nil) runs inside the
-	// transaction, once it is known what is new: an error rolls everything
-	// back. Write returns ErrPosition when batch.From is not the position.
+	// transaction, once it is known what is new, and may add to batch.Skips: an
+	// error rolls everything back. Write returns ErrPosition when batch.From is
+	// not the position.
 	Write(ctx context.Context, batch *Batch, beforeCommit func(Written) error) (Written, error)
 	// WriteDeliveries records delivery attempts.
 	WriteDeliveries(ctx context.Context, attempts []Delivery) error

@@ -31,14 +31,21 @@ func (s *Store) Write(ctx context.Context, batch *store.Batch, beforeCommit func
 		if err := w.all(); err != nil {
 			return err
 		}
-		// Everything that can fail on our side fails before beforeCommit acts.
+		// All rows are in before beforeCommit acts, so that little can fail after it.
 		if err := tx.flush(); err != nil {
 			return err
 		}
-		if beforeCommit == nil {
-			return nil
+		if beforeCommit != nil {
+			if err := beforeCommit(w.written); err != nil {
+				return err
+			}
 		}
-		return beforeCommit(w.written)
+		// The counts come last: what of the new impressions goes out, and why
+		// the rest does not, is what beforeCommit finds out.
+		if err := w.counts(); err != nil {
+			return err
+		}
+		return tx.flush()
 	})
 	if err != nil {
 		if !errors.Is(err, store.ErrPosition) {
@@ -121,11 +128,13 @@ func (w *writing) all() error {
 			return err
 		}
 	}
+	return w.types.write(w.tx)
+}
+
+// counts writes what R22 counts.
+func (w *writing) counts() error {
 	for _, skip := range w.batch.Skips {
 		w.reasons.add(reasonHour{environment: skip.Environment, configuration: skip.Configuration, callType: skip.Type, code: skip.Code}, skip.Time, skip.Count, skip.Sample)
-	}
-	if err := w.types.write(w.tx); err != nil {
-		return err
 	}
 	return w.reasons.write(w.tx)
 }
