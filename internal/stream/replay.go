@@ -2,11 +2,11 @@ package stream
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -153,8 +153,7 @@ func (r *replay) send(ctx context.Context, message uint64, selected []DeadLetter
 		if _, err := r.streams.js.Stream(ctx, outboundPrefix+source); errors.Is(err, jetstream.ErrStreamNotFound) {
 			return fmt.Errorf("source %s is not configured any more", source)
 		}
-		id := strconv.FormatUint(selected[0].Sequence, 10) + "-" + strconv.Itoa(len(selected))
-		if err := r.streams.republish(ctx, source, id, calls); err != nil {
+		if err := r.streams.republish(ctx, source, contentID(message, calls), calls); err != nil {
 			return fmt.Errorf("publish to %s: %w", source, err)
 		}
 	}
@@ -165,8 +164,11 @@ func (r *replay) send(ctx context.Context, message uint64, selected []DeadLetter
 // one. A crash between the two leaves some of them twice, never none.
 func (s *Streams) removeLetters(ctx context.Context, m stored, rest []DeadLetter) error {
 	if len(rest) > 0 {
-		id := fmt.Sprintf("rest-%d-%d-%d", m.sequence, rest[0].Sequence, len(rest))
-		if err := s.setGroupAside(ctx, id, rest); err != nil {
+		bodies := make([]json.RawMessage, len(rest))
+		for i, letter := range rest {
+			bodies[i] = letter.Body
+		}
+		if err := s.setGroupAside(ctx, "rest-"+contentID(m.sequence, bodies), rest); err != nil {
 			return fmt.Errorf("keep the other letters of message %d: %w", m.sequence, err)
 		}
 	}
@@ -178,6 +180,13 @@ func (s *Streams) removeLetters(ctx context.Context, m stored, rest []DeadLetter
 		return fmt.Errorf("remove message %d: %w", m.sequence, s.closedOr(err))
 	}
 	return nil
+}
+
+// contentID names some of the letters of one message: other letters of it have
+// another id, the same ones after a crash have the same.
+func contentID(message uint64, bodies []json.RawMessage) string {
+	sum := sha256.Sum256(encodeCalls(bodies))
+	return fmt.Sprintf("%d-%x", message, sum[:12])
 }
 
 // appendAll appends several records and returns when all are durable.
