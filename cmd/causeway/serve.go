@@ -47,7 +47,7 @@ type serveCmd struct {
 	OutboundBudget    byteSize `help:"Disk for what waits for Segment, of each source. Default 2GiB." env:"CAUSEWAY_OUTBOUND_BUDGET" placeholder:"SIZE"`
 	DeadBudget        byteSize `help:"Disk for dead letters. Default 1GiB." env:"CAUSEWAY_DEAD_BUDGET" placeholder:"SIZE"`
 	MinFreeDisk       byteSize `help:"/readyz says no when the disk has less left." default:"512MiB" env:"CAUSEWAY_MIN_FREE_DISK" placeholder:"SIZE"`
-	StoreMemory       string   `help:"Memory limit of the store's engine." default:"512MB" env:"CAUSEWAY_STORE_MEMORY" placeholder:"SIZE"`
+	StoreMemory       byteSize `help:"Memory limit of the store's engine." default:"512MiB" env:"CAUSEWAY_STORE_MEMORY" placeholder:"SIZE"`
 
 	DrainTimeout time.Duration `help:"How long requests in flight may take when stopping." default:"20s" env:"CAUSEWAY_DRAIN_TIMEOUT"`
 	LogFormat    string        `help:"text, json, or auto: text on a terminal." enum:"auto,text,json" default:"auto" env:"CAUSEWAY_LOG_FORMAT"`
@@ -146,7 +146,7 @@ func (c *serveCmd) options(cli *cliContext) (app.Options, error) {
 			Calls: int64(c.CallsBudget), Impressions: int64(c.ImpressionsBudget),
 			Outbound: int64(c.OutboundBudget), Dead: int64(c.DeadBudget),
 		},
-		StoreMemory: c.StoreMemory, RetryFor: c.RetryFor, AllowPrivateEndpoints: c.AllowPrivateEndpoints,
+		StoreMemory: int64(c.StoreMemory), RetryFor: c.RetryFor, AllowPrivateEndpoints: c.AllowPrivateEndpoints,
 		DrainTimeout: c.DrainTimeout, Version: version, Log: newLog(cli.Stderr, c.LogFormat, c.LogLevel),
 	}
 	options.Retention.Events = c.KeepEvents

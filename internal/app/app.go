@@ -53,7 +53,7 @@ type Options struct {
 	Retention             store.Retention // zero fields: the defaults of DefaultRetention
 	KeepProcessed         time.Duration   // of streams; zero: 72 h
 	Budget                stream.Budget   // of streams; zero fields: its defaults
-	StoreMemory           string          // DuckDB's memory limit; empty: its default here
+	StoreMemory           int64           // bytes, DuckDB's memory limit; zero: the default of duckdb.Options
 	MinFreeDisk           int64           // bytes; below it /readyz says no. Zero: 512 MiB
 	RetryFor              time.Duration   // zero: 72 h (R46)
 	AllowPrivateEndpoints bool
