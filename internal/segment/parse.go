@@ -46,9 +46,9 @@ func (p *parser) parse() (Value, bool) {
 	if len(p.text) > math.MaxInt32 {
 		return Value{}, false
 	}
-	// One value in about 24 bytes of a typical call: one allocation for most.
-	p.nodes = make([]node, 0, 8+min(len(p.text)/24, 1<<12))
-	p.open = make([]container, 0, 8)
+	// A typical call has one value in about 18 bytes: one allocation for most.
+	p.nodes = make([]node, 0, 4+min(len(p.text)/16, 1<<12))
+	p.open = make([]container, 0, 16)
 	for {
 		opened, ok := p.value()
 		if !ok {
@@ -182,7 +182,14 @@ func (p *parser) add(start int, plain bool) {
 	})
 }
 
+// skip goes to the next token. Most tokens follow at once.
 func (p *parser) skip() {
+	if p.at < len(p.text) && p.text[p.at] <= ' ' {
+		p.skipBlanks()
+	}
+}
+
+func (p *parser) skipBlanks() {
 	for p.at < len(p.text) {
 		switch p.text[p.at] {
 		case ' ', '\t', '\n', '\r':
@@ -201,28 +208,42 @@ func (p *parser) word(word string) bool {
 	return true
 }
 
+// ordinary marks the bytes that mean nothing special within a string: ASCII but
+// for control characters, the quote and the backslash.
+var ordinary = func() (table [256]bool) {
+	for c := byte(' '); c < 0x80; c++ {
+		table[c] = c != '"' && c != '\\'
+	}
+	return table
+}()
+
 // str reads a string. plain means ASCII without escapes.
 func (p *parser) str() (plain, ok bool) {
+	text, i := p.text, p.at+1
 	plain = true
-	for i := p.at + 1; i < len(p.text); i++ {
-		switch c := p.text[i]; {
+	for {
+		for i < len(text) && ordinary[text[i]] {
+			i++
+		}
+		if i == len(text) {
+			return false, false
+		}
+		switch c := text[i]; {
 		case c == '"':
 			p.at = i + 1
 			return plain, true
-		case c < ' ':
-			return false, false
-		case c >= 0x80:
-			plain = false
 		case c == '\\':
-			plain = false
-			n := escapeLength(p.text[i+1:])
+			n := escapeLength(text[i+1:])
 			if n == 0 {
 				return false, false
 			}
 			i += n
+		case c < ' ':
+			return false, false
 		}
+		plain = false
+		i++
 	}
-	return false, false
 }
 
 // escapeLength is the length of the escape at the front of text, after the

@@ -278,7 +278,7 @@ func closeWith(b []byte, bracket byte) []byte {
 	return append(b, bracket)
 }
 
-const hex = "0123456789abcdef"
+const hexDigits = "0123456789abcdef"
 
 // AppendString appends a JSON string. Only the quote, the backslash and control
 // characters are escaped (X8): texts are read by people and compared byte by
@@ -331,5 +331,5 @@ func appendEscape(b []byte, c byte) []byte {
 	case '\t':
 		return append(b, '\\', 't')
 	}
-	return append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+	return append(b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
 }
