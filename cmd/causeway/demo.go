@@ -8,7 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"sort"
+	"slices"
 	"strings"
 	"time"
 
@@ -96,60 +96,83 @@ func (c *demoCmd) play(ctx context.Context, w io.Writer, running *app.App) error
 	now := time.Now()
 	world := demo.New(c.Seed, now)
 	sender := &demo.Sender{Address: "http://" + running.Address(), Client: &http.Client{Timeout: 30 * time.Second}}
-	err := world.SendHistory(ctx, sender, now, func(done, of int) {
-		if done%500 == 0 || done == of {
-			fmt.Fprintf(w, "history  %d of %d people, %d days\n", done, of, demo.Days)
-		}
-	})
-	if err != nil && ctx.Err() == nil {
+	watcher := running.Tail().Watch(1 << 16)
+	defer watcher.Close()
+	n := narrator{w: w, watcher: watcher, counts: map[string]int{}}
+
+	sent := make(chan error, 1)
+	go func() {
+		sent <- world.SendHistory(ctx, sender, now, func(done, of int) {
+			if done%1000 == 0 || done == of {
+				fmt.Fprintf(w, "history  %d of %d people, %d days\n", done, of, demo.Days)
+			}
+		})
+	}()
+	if err := n.listen(ctx, sent, false); err != nil {
 		return fmt.Errorf("send the demo's history: %w", err)
 	}
-	watcher := running.Tail().Watch(4096)
-	defer watcher.Close()
-	live := make(chan error, 1)
-	go func() { live <- world.Live(ctx, sender, 200*time.Millisecond) }()
-	n := narrator{w: w, counts: map[string]int{}}
-	second := time.NewTicker(time.Second)
-	defer second.Stop()
-	for {
-		select {
-		case item := <-watcher.Items():
-			n.hear(item)
-		case <-second.C:
-			n.tick()
-		case err := <-live:
-			if ctx.Err() != nil {
-				return nil
-			}
-			return fmt.Errorf("send the demo's traffic: %w", err)
-		}
+	go func() { sent <- world.Live(ctx, sender, 200*time.Millisecond) }()
+	if err := n.listen(ctx, sent, true); err != nil {
+		return fmt.Errorf("send the demo's traffic: %w", err)
 	}
+	return nil
 }
 
 // narrator prints a few of the things that happen, and counts all of them.
 type narrator struct {
 	w       io.Writer
+	watcher *tail.Watcher
 	counts  map[string]int
 	spoken  map[tail.Kind]int // lines in this second, by kind
 	seconds int
 }
 
-// hear counts an item and prints it when its kind was not much heard of in
-// this second; what went wrong is always printed first.
-func (n *narrator) hear(item tail.Item) {
-	n.counts[string(item.Kind)+" "+item.Outcome]++
+// listen hears what happens until the sender is done or the context ends;
+// aloud, it prints.
+func (n *narrator) listen(ctx context.Context, sent <-chan error, aloud bool) error {
+	second := time.NewTicker(time.Second)
+	defer second.Stop()
+	for {
+		select {
+		case item := <-n.watcher.Items():
+			n.counts[string(item.Kind)+" "+item.Outcome]++
+			if aloud {
+				n.say(item)
+			}
+		case <-second.C:
+			if aloud {
+				n.tick()
+			}
+		case err := <-sent:
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+// say prints an item when not much was heard of its kind in this second.
+func (n *narrator) say(item tail.Item) {
 	if n.spoken == nil {
 		n.spoken = map[tail.Kind]int{}
 	}
-	if n.spoken[item.Kind] >= 1 && (item.Outcome == "stored" || item.Outcome == "delivered") || n.spoken[item.Kind] >= 3 {
+	fine := item.Outcome == "stored" || item.Outcome == "delivered"
+	if said := n.spoken[item.Kind]; said >= 2 || fine && said >= 1 {
 		return
 	}
 	n.spoken[item.Kind]++
-	direction := map[tail.Kind]string{tail.Delivery: "out", tail.Refused: "refused"}[item.Kind]
-	if direction == "" {
-		direction = "in"
+	direction, summary := "in", item.Summary
+	switch item.Kind {
+	case tail.Delivery:
+		direction, summary = "out", item.Configuration+": "+summary
+	case tail.Impression:
+		summary = "impression " + summary
 	}
-	fmt.Fprintf(n.w, "%s  %-4s %-9s %s\n", item.Time.Local().Format("15:04:05"), direction, item.Outcome, item.Summary)
+	if runes := []rune(summary); len(runes) > 110 {
+		summary = string(runes[:109]) + "…"
+	}
+	fmt.Fprintf(n.w, "%s  %-3s  %-9s  %s\n", item.Time.Local().Format("15:04:05"), direction, item.Outcome, summary)
 }
 
 // tick prints the sum every ten seconds.
@@ -162,6 +185,9 @@ func (n *narrator) tick() {
 	for what, count := range n.counts {
 		parts = append(parts, fmt.Sprintf("%s %d", what, count))
 	}
-	sort.Strings(parts)
-	fmt.Fprintf(n.w, "          so far: %s\n", strings.Join(parts, " · "))
+	if missed := n.watcher.Missed(); missed > 0 {
+		parts = append(parts, fmt.Sprintf("not heard %d", missed))
+	}
+	slices.Sort(parts)
+	fmt.Fprintf(n.w, "so far:   %s\n", strings.Join(parts, " · "))
 }

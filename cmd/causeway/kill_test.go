@@ -28,7 +28,8 @@ const killConfiguration = `projects:
         - {name: events, environment: production, identities: {userId: [user], anonymousId: []}, apiKey: destination-key}
 `
 
-// killed is a server in a process of its own, made to be killed.
+// killed is a server in a process of its own (TestMain puts the command on the
+// path), made to be killed.
 type killed struct {
 	t       *testing.T
 	folder  string
@@ -38,8 +39,8 @@ type killed struct {
 
 func (k *killed) start() {
 	k.t.Helper()
-	k.process = exec.Command(os.Args[0], "serve", "--data", filepath.Join(k.folder, "data"), "--config", filepath.Join(k.folder, "causeway.yaml"), "--listen", k.address)
-	k.process.Env = append(os.Environ(), asCauseway+"=1", "CAUSEWAY_ADMIN_TOKEN=kill-test-token")
+	k.process = exec.Command("causeway", "serve", "--data", filepath.Join(k.folder, "data"), "--config", filepath.Join(k.folder, "causeway.yaml"), "--listen", k.address)
+	k.process.Env = append(os.Environ(), "CAUSEWAY_ADMIN_TOKEN=kill-test-token")
 	stderr, err := k.process.StderrPipe()
 	if err != nil {
 		k.t.Fatal(err)

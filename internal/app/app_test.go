@@ -26,7 +26,7 @@ type running struct {
 	*app.App
 	t       *testing.T
 	options app.Options
-	fake    *segmenttest.Segment
+	fake    *segmenttest.Fake
 	base    string
 }
 

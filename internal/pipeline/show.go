@@ -52,13 +52,13 @@ type CallDetail struct {
 
 func callItem(call *store.Call, outcome reason.Outcome) tail.Item {
 	var became []string
-	for _, e := range call.Events {
-		became = append(became, fmt.Sprintf("%s of %s %s", e.EventType, e.TrafficType, e.Key))
-	}
-	attributes := 0
-	for _, id := range call.Identities {
-		attributes += len(id.Attributes)
-		became = append(became, fmt.Sprintf("%d attributes of %s %s", len(id.Attributes), id.TrafficType, id.Key))
+	if outcome == reason.Stored {
+		for _, e := range call.Events {
+			became = append(became, fmt.Sprintf("%s of %s %s", e.EventType, e.TrafficType, e.Key))
+		}
+		for _, id := range call.Identities {
+			became = append(became, fmt.Sprintf("%d attributes of %s %s", len(id.Attributes), id.TrafficType, id.Key))
+		}
 	}
 	for _, note := range call.Reasons {
 		became = append(became, string(note.Code))
