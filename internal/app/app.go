@@ -133,7 +133,7 @@ func Start(ctx context.Context, opt Options) (*App, error) {
 	a := &App{opt: opt, log: opt.Log, metrics: prometheus.NewRegistry(), started: time.Now()}
 	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, step := range []func(context.Context) error{
-		a.openStore, a.openStreams, a.openCatalog, a.startPipeline, a.startDeliver, a.startRetention, a.openDoors,
+		a.openStreams, a.openStore, a.openCatalog, a.startPipeline, a.startDeliver, a.startRetention, a.openDoors,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, a.Stop())

@@ -311,7 +311,7 @@ func TestASecondProcessOnTheSameFolderIsRefusedWithASentence(t *testing.T) {
 	if err == nil {
 		t.Fatal("two servers share one folder")
 	}
-	if !strings.Contains(err.Error(), "store") {
+	if !strings.Contains(err.Error(), "in use by another process") {
 		t.Errorf("the error does not say what is taken: %v", err)
 	}
 }
