@@ -78,7 +78,11 @@ func (c *checker) project(p *ProjectSpec, path string) {
 		c.environment(&p.Environments[i], fmt.Sprintf("%s.environments[%d]", path, i), environments)
 	}
 	flags := uniqueNames("flag")
-	in := scope{checker: c, project: p, path: path}
+	in := scope{checker: c, path: path, trafficTypes: p.TrafficTypes, isTrafficType: setOf(p.TrafficTypes)}
+	for _, e := range p.Environments {
+		in.environments = append(in.environments, e.Name)
+	}
+	in.isEnvironment = setOf(in.environments)
 	for i, flag := range p.Flags {
 		at := fmt.Sprintf("%s.flags[%d]", path, i)
 		c.name(flag.Name, at+".name", flags)
@@ -115,8 +119,9 @@ func (c *checker) environment(e *EnvironmentSpec, path string, environments *nam
 // scope is the project that names are looked up in.
 type scope struct {
 	*checker
-	project *ProjectSpec
-	path    string
+	path                         string // of the project
+	trafficTypes, environments   []string
+	isTrafficType, isEnvironment map[string]bool
 }
 
 func (s scope) source(source *SourceSpec, path string) {
@@ -180,12 +185,14 @@ func (s scope) listener(l *ListenerSpec, path string) {
 
 // identity checks the traffic types that an identity maps to.
 func (s scope) identity(trafficTypes []string, path string) {
+	seen := make(map[string]bool)
 	for i, name := range trafficTypes {
 		at := fmt.Sprintf("%s[%d]", path, i)
-		if slices.Index(trafficTypes, name) < i {
+		if seen[name] {
 			s.add(at, "Keep one of them.", "the traffic type %s is here twice", quoted(name))
 			continue
 		}
+		seen[name] = true
 		s.trafficType(name, at)
 	}
 }
@@ -200,20 +207,20 @@ func (s scope) environmentOf(name, path string) {
 }
 
 func (s scope) environmentName(name, path string) {
-	known := make([]string, len(s.project.Environments))
-	for i, e := range s.project.Environments {
-		known[i] = e.Name
+	if !s.isEnvironment[name] {
+		s.unknown(name, path, "environment", s.environments, s.path+".environments")
 	}
-	s.known(name, path, "environment", known, s.path+".environments")
 }
 
 func (s scope) trafficType(name, path string) {
-	s.known(name, path, "traffic type", s.project.TrafficTypes, s.path+".trafficTypes")
+	if !s.isTrafficType[name] {
+		s.unknown(name, path, "traffic type", s.trafficTypes, s.path+".trafficTypes")
+	}
 }
 
-// known checks that a name is one of those declared elsewhere in the project.
-func (s scope) known(name, path, what string, declared []string, where string) {
-	if slices.Contains(declared, name) || s.broken(path) || s.broken(where) {
+// unknown reports a name that is not declared where it should be.
+func (s scope) unknown(name, path, what string, declared []string, where string) {
+	if len(s.list) >= maxFindings || s.broken(path) || s.broken(where) {
 		return
 	}
 	fix := fmt.Sprintf("Add it to %s.", where)
@@ -310,3 +317,11 @@ func (c *checker) plain(s slot, text string) {
 }
 
 func hasBlanksAround(text string) bool { return strings.TrimSpace(text) != text }
+
+func setOf(names []string) map[string]bool {
+	set := make(map[string]bool, len(names))
+	for _, name := range names {
+		set[name] = true
+	}
+	return set
+}

@@ -1,7 +1,5 @@
 package catalog
 
-import "slices"
-
 // Document is the configuration file: everything an administrator configures.
 // docs/configuration.md explains every key; a test holds the two together.
 //
@@ -171,12 +169,3 @@ func (f FlagSpec) specName() string        { return f.Name }
 func (s SourceSpec) specName() string      { return s.Name }
 func (d DestinationSpec) specName() string { return d.Name }
 func (l ListenerSpec) specName() string    { return l.Name }
-
-// environment returns the environment of that name.
-func (p *ProjectSpec) environment(name string) *EnvironmentSpec {
-	i := slices.IndexFunc(p.Environments, func(e EnvironmentSpec) bool { return e.Name == name })
-	if i < 0 {
-		return nil
-	}
-	return &p.Environments[i]
-}

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -26,7 +27,7 @@ const masterKeyFile = "master.key"
 func LoadMasterKey(dir, fromEnv string) (key [32]byte, created bool, err error) {
 	if fromEnv = strings.TrimSpace(fromEnv); fromEnv != "" {
 		if key, err = parseMasterKey(fromEnv); err != nil {
-			return key, false, fmt.Errorf("the master key in the environment %w", err)
+			return key, false, fmt.Errorf("the master key that was given (CAUSEWAY_MASTER_KEY) %w", err)
 		}
 		return key, false, nil
 	}
@@ -60,12 +61,11 @@ func readMasterKey(path string) (key [32]byte, err error) {
 	if wide := info.Mode().Perm() & 0o077; wide != 0 && runtime.GOOS != "windows" {
 		return key, fmt.Errorf("the master key %s can be read by others than its owner (mode %04o); run: chmod 600 %s", path, info.Mode().Perm(), path)
 	}
-	text := make([]byte, 4096)
-	n, err := file.Read(text)
-	if err != nil && n == 0 {
-		return key, fmt.Errorf("the master key %s is empty; restore it from your backup, or remove it and give every secret again", path)
+	text, err := io.ReadAll(io.LimitReader(file, 4096))
+	if err != nil {
+		return key, fmt.Errorf("read the master key: %w", err)
 	}
-	if key, err = parseMasterKey(strings.TrimSpace(string(text[:n]))); err != nil {
+	if key, err = parseMasterKey(strings.TrimSpace(string(text))); err != nil {
 		return key, fmt.Errorf("the master key %s %w", path, err)
 	}
 	return key, nil
@@ -88,11 +88,13 @@ func createMasterKey(dir, path string) (created bool, err error) {
 	if err = errors.Join(err, temporary.Sync(), temporary.Close()); err != nil {
 		return false, err
 	}
-	if err = os.Link(temporary.Name(), path); errors.Is(err, fs.ErrExist) {
+	switch err = os.Link(temporary.Name(), path); {
+	case errors.Is(err, fs.ErrExist):
 		return false, nil
-	}
-	if err != nil {
-		return false, err
+	case err != nil: // not every file system has links; then two first starts at once are not told apart
+		if err = os.Rename(temporary.Name(), path); err != nil {
+			return false, err
+		}
 	}
 	return true, syncFolder(dir)
 }

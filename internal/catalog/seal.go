@@ -44,7 +44,7 @@ func (s *sealer) seal(plain, owner string) Secret {
 	_, _ = rand.Read(nonce) // never fails: the runtime stops instead
 	sealed := s.aead.Seal(nonce, nonce, []byte(plain), []byte(owner))
 	text := sealedPrefix + sealedVersion + ":" + s.keyID + ":" + base64.RawURLEncoding.EncodeToString(sealed)
-	return Secret{&secretValue{sealedSecret, text}}
+	return newSecret(sealedSecret, text)
 }
 
 // open decrypts a sealed secret of the object named by owner.
@@ -52,7 +52,7 @@ func (s *sealer) open(secret Secret, owner string) (Secret, error) {
 	if !secret.is(sealedSecret) {
 		return Secret{}, errors.New("it is not a sealed text")
 	}
-	parts := strings.Split(strings.TrimPrefix(secret.v.text, sealedPrefix), ":")
+	parts := strings.Split(strings.TrimPrefix(secret.v.text(), sealedPrefix), ":")
 	if len(parts) != 3 || parts[0] != sealedVersion {
 		return Secret{}, errors.New("it is not a sealed text of this version")
 	}
@@ -68,5 +68,5 @@ func (s *sealer) open(secret Secret, owner string) (Secret, error) {
 	if err != nil {
 		return Secret{}, errors.New("it was changed, or it belongs to another object")
 	}
-	return Secret{&secretValue{plainSecret, string(plain)}}, nil
+	return newSecret(plainSecret, string(plain)), nil
 }

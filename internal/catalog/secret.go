@@ -22,14 +22,20 @@ import (
 // prints and marshals as "[secret]", a hashed or sealed one marshals as its
 // opaque text. Reveal is the one way to the plain text. The zero Secret is none.
 type Secret struct {
-	// A pointer, because fmt prints unexported fields of an outer struct
-	// without asking their methods, but only as an address.
-	v *secretValue
+	v *secretValue // nil: none
 }
 
 type secretValue struct {
 	form secretForm
-	text string // the plain text, or the opaque text with its prefix
+	// text gives the plain text, or the opaque text with its prefix. It is a
+	// function because fmt prints unexported fields of an outer struct without
+	// asking their methods, and follows pointers to complain about a verb; of
+	// a function it knows only the address.
+	text func() string
+}
+
+func newSecret(form secretForm, text string) Secret {
+	return Secret{&secretValue{form, func() string { return text }}}
 }
 
 type secretForm uint8
@@ -59,10 +65,10 @@ func NewSecret(text string) Secret {
 	case strings.HasPrefix(text, sealedPrefix):
 		form = sealedSecret
 	}
-	return Secret{&secretValue{form, text}}
+	return newSecret(form, text)
 }
 
-func unreadable() Secret { return Secret{&secretValue{unreadableSecret, masked}} }
+func unreadable() Secret { return newSecret(unreadableSecret, masked) }
 
 func isHash(text string) bool {
 	digest, ok := strings.CutPrefix(text, hashPrefix)
@@ -80,7 +86,7 @@ func (s Secret) IsZero() bool { return s.v == nil }
 // calls it takes care of where the text goes.
 func (s Secret) Reveal() string {
 	if s.is(plainSecret) {
-		return s.v.text
+		return s.v.text()
 	}
 	return ""
 }
@@ -95,7 +101,7 @@ func (s Secret) opaque() string {
 	case s.v.form == plainSecret:
 		return masked
 	}
-	return s.v.text
+	return s.v.text()
 }
 
 // Equal reports whether both are the same secret in the same form. A sealed
@@ -104,7 +110,7 @@ func (s Secret) Equal(other Secret) bool {
 	if s.v == nil || other.v == nil {
 		return s.v == other.v
 	}
-	return s.v.form == other.v.form && subtle.ConstantTimeCompare([]byte(s.v.text), []byte(other.v.text)) == 1
+	return s.v.form == other.v.form && subtle.ConstantTimeCompare([]byte(s.v.text()), []byte(other.v.text())) == 1
 }
 
 // String is "[secret]", or empty when there is none.
@@ -140,10 +146,10 @@ func digestOf(presented string) digest { return sha256.Sum256([]byte(presented))
 func (s Secret) hashOf() (digest, bool) {
 	switch {
 	case s.is(plainSecret):
-		return digestOf(s.v.text), true
+		return digestOf(s.v.text()), true
 	case s.is(hashedSecret):
 		var d digest
-		_, err := hex.Decode(d[:], []byte(strings.TrimPrefix(s.v.text, hashPrefix)))
+		_, err := hex.Decode(d[:], []byte(strings.TrimPrefix(s.v.text(), hashPrefix)))
 		return d, err == nil
 	}
 	return digest{}, false
@@ -152,7 +158,7 @@ func (s Secret) hashOf() (digest, bool) {
 // hashed is the secret in its hashed form.
 func (s Secret) hashed() Secret {
 	if d, ok := s.hashOf(); ok && s.is(plainSecret) {
-		return Secret{&secretValue{hashedSecret, d.text()}}
+		return newSecret(hashedSecret, d.text())
 	}
 	return s
 }

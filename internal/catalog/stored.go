@@ -75,6 +75,7 @@ func (c *Catalog) unpack(value []byte) (*Document, error) {
 	if len(found) > 0 {
 		return nil, fmt.Errorf("the stored configuration cannot be read (%s); start the program that wrote it", found[0])
 	}
+	doc.source = nil // nobody will ask for lines of it
 	return doc, nil
 }
 

@@ -23,7 +23,7 @@ type adminToken struct {
 const adminTokenPrefix = "cw_admin_"
 
 // minAdminToken is the length of the shortest admin token that is accepted.
-const minAdminToken = 16
+const minAdminToken = 8
 
 // HasAdminToken reports whether an admin token was ever set.
 func (c *Catalog) HasAdminToken() bool { return c.token.Load().revision > 0 }
@@ -39,7 +39,7 @@ func (c *Catalog) VerifyAdminToken(token string) bool {
 // before. Setting the present one again writes nothing.
 func (c *Catalog) SetAdminToken(ctx context.Context, token string) error {
 	if len(token) < minAdminToken || strings.ContainsFunc(token, notInAToken) {
-		return fmt.Errorf("an admin token must be at least %d characters without blanks; leave it out to have one made", minAdminToken)
+		return fmt.Errorf("an admin token must be at least %d characters without blanks, in ASCII; leave it out to have one made", minAdminToken)
 	}
 	if c.VerifyAdminToken(token) {
 		return nil
