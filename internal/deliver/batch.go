@@ -74,7 +74,8 @@ type verdict struct {
 }
 
 // letters makes dead letters of items of one parcel, and the id under which
-// setting them aside twice is setting them aside once.
+// setting them aside twice is setting them aside once. The time is part of it
+// because the sequences of a source that is removed and added again start anew.
 func letters(source string, items []item, v verdict, now time.Time) (id string, list []stream.DeadLetter) {
 	list = make([]stream.DeadLetter, len(items))
 	for i, it := range items {
@@ -84,7 +85,7 @@ func letters(source string, items []item, v verdict, now time.Time) (id string, 
 		}
 	}
 	first := items[0]
-	return fmt.Sprintf("deliver-%s-%d-%d-%d", source, first.parcel.sequence, first.index, len(items)), list
+	return fmt.Sprintf("deliver-%s-%d-%d-%d-%d", source, first.parcel.sequence, first.parcel.publishedAt.UnixNano(), first.index, len(items)), list
 }
 
 // byParcel returns the first items that belong to the same parcel and stand

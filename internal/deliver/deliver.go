@@ -95,6 +95,7 @@ type Deliver struct {
 	attempts *attempts
 	schedule schedule
 	quiet    time.Duration
+	drain    time.Duration
 
 	mu      sync.Mutex
 	workers map[string]*worker // by source id
@@ -123,7 +124,7 @@ func New(o Options) (*Deliver, error) {
 		guard:    guard{allowPrivate: o.AllowPrivateEndpoints},
 		board:    newBoard(o.Streams.SaveDeliveryState, o.Log),
 		attempts: newAttempts(o.Store, m.lost, o.Log),
-		schedule: defaultSchedule, quiet: quietFor,
+		schedule: defaultSchedule, quiet: quietFor, drain: drainFor,
 		workers: map[string]*worker{},
 	}, nil
 }
@@ -151,7 +152,7 @@ func (d *Deliver) Run(ctx context.Context) error {
 	}
 	workers.Wait()
 	stopSide()
-	waitFor(&side, drainFor) // a store that hangs must not keep us
+	waitFor(&side, d.drain) // a store that hangs must not keep us
 	return nil
 }
 
@@ -223,7 +224,7 @@ func targets(snapshot *catalog.Snapshot) map[string]*target {
 func (d *Deliver) newWorker(source string, to *target, state stream.DeliveryState) *worker {
 	w := &worker{
 		source: source,
-		poster: poster{client: d.guard.client(), userAgent: "causeway/" + d.opt.Version, timeout: d.opt.Timeout, drain: drainFor},
+		poster: poster{client: d.guard.client(), userAgent: "causeway/" + d.opt.Version, timeout: d.opt.Timeout, drain: d.drain},
 		dead:   d.opt.Streams,
 		post: func(state stream.DeliveryState) {
 			paused := 0.0

@@ -80,7 +80,6 @@ func (w *worker) run(ctx context.Context, parcels <-chan incoming) {
 	var queue []item
 	for ctx.Err() == nil {
 		if len(queue) == 0 {
-			w.idle()
 			first, ok := w.await(ctx, parcels)
 			if !ok {
 				return
@@ -104,6 +103,10 @@ func (w *worker) run(ctx context.Context, parcels <-chan incoming) {
 
 // await returns the next parcel; false when there is nothing to wait for.
 func (w *worker) await(ctx context.Context, parcels <-chan incoming) (incoming, bool) {
+	if in, ok := poll(parcels); ok {
+		return in, true
+	}
+	w.idle()
 	for {
 		var over <-chan time.Time
 		if w.target.Load() == nil {
@@ -145,43 +148,52 @@ func (w *worker) open(ctx context.Context, queue []item, in incoming) []item {
 // ctx's error when it ends before.
 func (w *worker) ship(ctx context.Context, batch []item) error {
 	trip := trip{id: rand.Text()}
-	parts := [][]item{batch}
-	for len(parts) > 0 {
-		top := len(parts) - 1
-		part, to := parts[top], w.target.Load()
-		if dead, v := w.hopeless(part, to); len(dead) > 0 {
-			if err := w.setAside(ctx, dead, v); err != nil {
-				return err
-			}
-			if parts[top] = part[len(dead):]; len(parts[top]) == 0 {
-				parts = parts[:top]
-			}
-			continue
+	batch, err := w.giveUp(ctx, batch)
+	if err != nil {
+		return err
+	}
+	for parts := [][]item{batch}; len(parts) > 0; {
+		last := len(parts) - 1
+		rest, err := w.step(ctx, &trip, parts[last])
+		if err != nil {
+			return err
 		}
-		if wait := time.Until(w.next); wait > 0 {
-			if err := w.pause(ctx, wait); err != nil {
-				return err
-			}
-			continue // the target may have changed
-		}
-		a := w.attempt(ctx, *to, &trip, part)
-		switch {
-		case ctx.Err() != nil && a.status == 0:
-			return ctx.Err()
-		case a.outcome == delivered:
-			w.resolve(ctx, part, outcomeDelivered)
-			parts = parts[:top]
-		case a.outcome == refused && len(part) == 1:
-			if err := w.setAside(ctx, part, verdict{reason.RefusedBySegment, a.status, a.text}); err != nil {
-				return err
-			}
-			parts = parts[:top]
-		case a.outcome == refused:
-			half := len(part) / 2
-			parts = append(parts[:top], part[half:], part[:half])
-		}
+		parts = append(parts[:last], rest...)
 	}
 	return nil
+}
+
+// step tries one part of a batch, or waits until it may, and returns what is
+// left of the part: the last one is to be tried first.
+func (w *worker) step(ctx context.Context, trip *trip, part []item) ([][]item, error) {
+	if len(part) == 0 {
+		return nil, nil
+	}
+	to := w.target.Load()
+	if code := unsendable(part, to); code != "" {
+		return nil, w.setAside(ctx, part, verdict{code: code})
+	}
+	if wait := time.Until(w.next); wait > 0 {
+		return [][]item{part}, w.pause(ctx, wait) // then look again: the target may have changed
+	}
+	a := w.attempt(ctx, *to, trip, part)
+	switch {
+	case ctx.Err() != nil && a.status == 0:
+		return nil, ctx.Err()
+	case a.outcome == delivered:
+		w.resolve(ctx, part, outcomeDelivered)
+		return nil, nil
+	case a.outcome == retry:
+		alive, err := w.giveUp(ctx, part)
+		return [][]item{alive}, err
+	case a.outcome == refused && len(part) == 1:
+		return nil, w.setAside(ctx, part, verdict{reason.RefusedBySegment, a.status, a.text})
+	case a.outcome == refused:
+		half := len(part) / 2
+		return [][]item{part[half:], part[:half]}, nil
+	default: // paused
+		return [][]item{part}, nil
+	}
 }
 
 // trip is one batch on its way, with everything that is tried for it.
@@ -190,32 +202,41 @@ type trip struct {
 	attempts int
 }
 
-// hopeless returns the first items that need not be tried (again), and why.
-func (w *worker) hopeless(items []item, to *target) ([]item, verdict) {
+// unsendable says why a part need not be tried; empty: it can be. A call that
+// is too large stands alone, see fill.
+func unsendable(part []item, to *target) reason.Code {
 	switch {
 	case to == nil:
-		return items, verdict{code: reason.ConfigurationGone}
-	case items[0].tooLarge():
-		return items[:1], verdict{code: reason.TooLarge}
-	case w.failures == 0:
-		return nil, verdict{}
+		return reason.ConfigurationGone
+	case part[0].tooLarge():
+		return reason.TooLarge
 	}
+	return ""
+}
+
+// giveUp sets aside the items that were retried for long enough, and returns
+// the others. While attempts fail it is asked after each of them, and about
+// each new batch, which needs no attempt of its own to be as old as its failure.
+func (w *worker) giveUp(ctx context.Context, items []item) ([]item, error) {
 	n := 0
-	for n < len(items) && w.exhausted(items[n].parcel, time.Now()) {
+	for n < len(items) && w.exhausted(items[n].parcel) {
 		n++
 	}
-	return items[:n], verdict{reason.RetriesExhausted, w.last.status, w.last.problem()}
+	return items[n:], w.setAside(ctx, items[:n], verdict{reason.RetriesExhausted, w.last.status, w.last.problem()})
 }
 
 // exhausted reports that a parcel was retried for long enough: counted from
 // its publishing, but no longer than the source has been failing without a
 // success, a pause or a change in between.
-func (w *worker) exhausted(p *parcel, now time.Time) bool {
+func (w *worker) exhausted(p *parcel) bool {
+	if w.failures == 0 {
+		return false
+	}
 	since := p.publishedAt
 	if since.Before(w.failing) {
 		since = w.failing
 	}
-	return now.Sub(since) >= w.retryFor
+	return time.Since(since) >= w.retryFor
 }
 
 // pause waits until the time is over or the target changes.
@@ -295,7 +316,7 @@ func (w *worker) outcomeName(a answer, items []item) string {
 	case a.outcome == refused:
 		return outcomeDead
 	}
-	if w.failures > 0 && w.exhausted(items[len(items)-1].parcel, time.Now()) {
+	if w.exhausted(items[len(items)-1].parcel) {
 		return outcomeDead
 	}
 	return outcomeRetry
