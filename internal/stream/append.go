@@ -50,6 +50,7 @@ type journal struct {
 	growth    chan struct{} // closed and replaced whenever last grew; under mu
 	processed atomic.Uint64 // highest sequence told to Processed
 	trimming  sync.Mutex    // one at a time makes room
+	refusing  atomic.Bool   // the last frame found no room
 }
 
 // gathering is a frame that callers put their records into. Whoever is in it
@@ -243,6 +244,7 @@ func (j *journal) publishFrame(g *gathering) error {
 	if errors.Is(err, ErrFull) && j.makeRoom(ctx, int64(len(g.data))) {
 		ack, err = j.streams.publish(ctx, msg, options...)
 	}
+	j.refusing.Store(errors.Is(err, ErrFull))
 	if err != nil {
 		return err
 	}
@@ -279,6 +281,7 @@ func (s *Streams) publish(ctx context.Context, msg *nats.Msg, options ...jetstre
 		}
 		select {
 		case <-ctx.Done():
+			s.stuck.Store(true)
 			return nil, err
 		case <-time.After(pause):
 			pause = min(2*pause, 200*time.Millisecond)

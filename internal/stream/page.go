@@ -50,7 +50,7 @@ func (s *Streams) page(ctx context.Context, stream string, request pageRequest) 
 	}
 	var page []stored
 	for {
-		m, err := nextMessage(ctx, sub)
+		m, err := nextMessage(ctx, sub, pageWait)
 		if err != nil {
 			return nil, s.closedOr(err)
 		}
@@ -69,9 +69,9 @@ func (s *Streams) page(ctx context.Context, stream string, request pageRequest) 
 	}
 }
 
-// nextMessage waits for one message of a page, for a bounded time.
-func nextMessage(ctx context.Context, sub *nats.Subscription) (*nats.Msg, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, pageWait, errSilent)
+// nextMessage waits for the next of several answers, for a bounded time.
+func nextMessage(ctx context.Context, sub *nats.Subscription, wait time.Duration) (*nats.Msg, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, wait, errSilent)
 	defer cancel()
 	m, err := sub.NextMsgWithContext(ctx)
 	switch {
@@ -85,7 +85,7 @@ func nextMessage(ctx context.Context, sub *nats.Subscription) (*nats.Msg, error)
 	return nil, err
 }
 
-var errSilent = fmt.Errorf("the server was silent for %v", pageWait)
+var errSilent = errors.New("the server was silent")
 
 // storedMessage reads the headers that a direct get puts on a message.
 func storedMessage(m *nats.Msg) (stored, error) {

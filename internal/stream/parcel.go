@@ -4,8 +4,8 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -47,8 +47,8 @@ type Parcel struct {
 	Deliveries  int // how often it was handed out, this time included
 	Calls       []json.RawMessage
 
-	msg jetstream.Msg
-	box *outbox
+	queue *Outbound
+	reply string // where the server hears of it
 }
 
 // Outbound opens the queue of a source, and makes it when it is missing. An
@@ -87,45 +87,34 @@ func (s *Streams) Outbound(ctx context.Context, source string) (*Outbound, error
 	return o, nil
 }
 
+// pullRequest asks a consumer for messages. With NoWait and Expires the server
+// waits for the first message only, and then says that there are no more.
+//
+// It is written out here because the client library's fetch either waits until
+// the whole batch is there or is not bounded by bytes; and where the library
+// stops listening at its own time, this listens until the server says that the
+// request is over: a message under way to nobody would be held by nobody, and
+// come again only after ParcelHold.
+type pullRequest struct {
+	Batch    int           `json:"batch"`
+	MaxBytes int           `json:"max_bytes"`
+	NoWait   bool          `json:"no_wait"`
+	Expires  time.Duration `json:"expires"`
+}
+
 // Next returns the parcels that follow, oldest first, at most maxParcels and
 // about 16 MiB. It waits at most wait for the first and returns none when none
 // came.
 func (o *Outbound) Next(ctx context.Context, maxParcels int, wait time.Duration) ([]*Parcel, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
+	wait = max(wait, 10*time.Millisecond)
+	maxParcels = min(maxParcels, fetchParcels)
+	messages, err := o.pull(ctx, pullRequest{Batch: maxParcels, MaxBytes: fetchBytes, NoWait: true, Expires: wait})
+	if err != nil && ctx.Err() == nil {
+		return nil, fmt.Errorf("next parcels of %s: %w", o.box.source, o.streams.closedOr(err))
 	}
-	waiting, cancel := context.WithTimeout(ctx, max(wait, time.Millisecond))
-	defer cancel()
-	batch, err := o.consumer.Fetch(1, jetstream.FetchContext(waiting))
-	if err != nil {
-		return nil, o.problem(err)
-	}
-	parcels, more := o.collect(batch)
-	if err := batch.Error(); err != nil && more < 0 && waiting.Err() == nil && !errors.Is(err, nats.ErrTimeout) {
-		return nil, o.problem(err)
-	}
-	if more = min(more, maxParcels-1, fetchParcels); more > 0 {
-		// They are there: this waits only if another worker takes some first.
-		batch, err := o.consumer.Fetch(more, jetstream.FetchMaxBytes(fetchBytes), jetstream.FetchMaxWait(100*time.Millisecond))
-		if err == nil {
-			rest, _ := o.collect(batch)
-			parcels = append(parcels, rest...)
-		}
-	}
-	return parcels, ctx.Err()
-}
-
-// collect reads what a fetch delivers, and how many messages wait behind the
-// last; -1 when it delivered none.
-func (o *Outbound) collect(batch jetstream.MessageBatch) (parcels []*Parcel, behind int) {
-	behind = -1
-	for msg := range batch.Messages() {
-		meta, err := msg.Metadata()
-		var p *Parcel
-		if err == nil {
-			behind = int(meta.NumPending)
-			p, err = o.parcel(msg, meta)
-		}
+	var parcels []*Parcel
+	for _, msg := range messages {
+		p, err := o.parcel(msg)
 		if err != nil {
 			// It stays in the stream and comes again; the others must not wait for it.
 			o.streams.log.Error("an outgoing parcel cannot be read; it is kept", "source", o.box.source, "err", err)
@@ -133,19 +122,62 @@ func (o *Outbound) collect(batch jetstream.MessageBatch) (parcels []*Parcel, beh
 		}
 		parcels = append(parcels, p)
 	}
-	return parcels, behind
+	return parcels, ctx.Err()
+}
+
+// pull sends one request and collects what the server delivers for it.
+func (o *Outbound) pull(ctx context.Context, request pullRequest) (messages []*nats.Msg, err error) {
+	body, err := json.Marshal(request)
+	if err != nil {
+		return nil, err
+	}
+	nc := o.streams.nc
+	inbox := nc.NewInbox()
+	sub, err := nc.SubscribeSync(inbox)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	if err := sub.SetPendingLimits(-1, -1); err != nil { // the request is the limit
+		return nil, err
+	}
+	if err := nc.PublishRequest("$JS.API.CONSUMER.MSG.NEXT."+o.box.stream+"."+deliverer, inbox, body); err != nil {
+		return nil, err
+	}
+	for len(messages) < request.Batch {
+		msg, err := nextMessage(ctx, sub, request.Expires+pageWait)
+		if err != nil {
+			return messages, err
+		}
+		switch status, text := msg.Header.Get("Status"), msg.Header.Get("Description"); {
+		case status == "":
+			messages = append(messages, msg)
+		case status == "404", status == "408", strings.Contains(text, "MaxBytes"), strings.Contains(text, "Batch Completed"):
+			return messages, nil
+		case status == "100": // a sign of life
+		case len(messages) > 0:
+			return messages, nil
+		default: // the consumer or its leader went away
+			return nil, fmt.Errorf("%w: the server answered %s %s", ErrUnavailable, status, text)
+		}
+	}
+	return messages, nil
 }
 
 func (o *Outbound) problem(err error) error {
 	if passing(err) {
 		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
-	return fmt.Errorf("next parcels of %s: %w", o.box.source, o.streams.closedOr(err))
+	return fmt.Errorf("pending parcels of %s: %w", o.box.source, o.streams.closedOr(err))
 }
 
 // parcel reads a delivered message.
-func (o *Outbound) parcel(msg jetstream.Msg, meta *jetstream.MsgMetadata) (*Parcel, error) {
-	calls, err := decodeCalls(msg.Data())
+func (o *Outbound) parcel(msg *nats.Msg) (*Parcel, error) {
+	meta, err := msg.Metadata()
+	if err != nil {
+		return nil, err
+	}
+	calls, err := decodeCalls(msg.Data)
 	if err != nil {
 		return nil, fmt.Errorf("parcel %d: %w", meta.Sequence.Stream, err)
 	}
@@ -154,10 +186,10 @@ func (o *Outbound) parcel(msg jetstream.Msg, meta *jetstream.MsgMetadata) (*Parc
 		PublishedAt: meta.Timestamp,
 		Deliveries:  int(meta.NumDelivered),
 		Calls:       calls,
-		msg:         msg,
-		box:         o.box,
+		queue:       o,
+		reply:       msg.Reply,
 	}
-	if mark, err := readMark(msg.Headers()); err == nil && !mark.replay {
+	if mark, err := readMark(msg.Header); err == nil && !mark.replay {
 		p.Origin = mark.origin
 	}
 	return p, nil
@@ -168,8 +200,8 @@ func (o *Outbound) parcel(msg jetstream.Msg, meta *jetstream.MsgMetadata) (*Parc
 func (p *Parcel) Ack(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, ackWait)
 	defer cancel()
-	if err := p.msg.DoubleAck(ctx); err != nil && !errors.Is(err, jetstream.ErrMsgAlreadyAckd) {
-		return fmt.Errorf("acknowledge parcel %d of %s: %w", p.Sequence, p.box.source, err)
+	if _, err := p.queue.streams.nc.RequestWithContext(ctx, p.reply, []byte("+ACK")); err != nil {
+		return p.problem("acknowledge", err)
 	}
 	return nil
 }
@@ -177,10 +209,17 @@ func (p *Parcel) Ack(ctx context.Context) error {
 // Working says that the parcel is still being worked on; call it more often
 // than every ParcelHold.
 func (p *Parcel) Working() error {
-	if err := p.msg.InProgress(); err != nil {
-		return fmt.Errorf("hold parcel %d of %s: %w", p.Sequence, p.box.source, err)
+	if err := p.queue.streams.nc.Publish(p.reply, []byte("+WPI")); err != nil {
+		return p.problem("hold", err)
 	}
 	return nil
+}
+
+func (p *Parcel) problem(what string, err error) error {
+	if passing(err) {
+		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return fmt.Errorf("%s parcel %d of %s: %w", what, p.Sequence, p.queue.box.source, p.queue.streams.closedOr(err))
 }
 
 // Pending returns how many parcels are not acknowledged yet and when the

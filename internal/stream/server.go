@@ -9,11 +9,12 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nats.go"
 )
 
 // embeddedMaxPayload bounds a message of the embedded server: a destination
@@ -24,9 +25,13 @@ const embeddedMaxPayload = 8 << 20
 // keeps a second process out of its folder: the server itself would not notice.
 type embedded struct {
 	dir    string
+	listen string
 	lock   *os.File
-	server *server.Server
 	log    *slog.Logger
+	errors atomic.Int64 // what the server has logged as errors since it started
+
+	mu     sync.Mutex
+	server *server.Server
 }
 
 // startEmbedded starts the server on the folder.
@@ -38,15 +43,16 @@ func startEmbedded(o Options) (*embedded, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &embedded{dir: o.Dir, lock: lock, log: o.Log}
-	if err := e.start(o.Listen); err != nil {
+	e := &embedded{dir: o.Dir, listen: o.Listen, lock: lock, log: o.Log}
+	if err := e.start(); err != nil {
 		e.stop()
 		return nil, err
 	}
 	return e, nil
 }
 
-func (e *embedded) start(listen string) error {
+// start starts a server on the folder; stop or restart ends it.
+func (e *embedded) start() error {
 	opts := &server.Options{
 		ServerName: "causeway",
 		DontListen: true,
@@ -66,8 +72,8 @@ func (e *embedded) start(listen string) error {
 		JetStreamMaxStore:  1 << 60,
 		JetStreamMaxMemory: 1 << 30,
 	}
-	if listen != "" {
-		host, port, err := loopback(listen)
+	if e.listen != "" {
+		host, port, err := loopback(e.listen)
 		if err != nil {
 			return err
 		}
@@ -77,8 +83,11 @@ func (e *embedded) start(listen string) error {
 	if err != nil {
 		return fmt.Errorf("make the stream server: %w", err)
 	}
+	e.mu.Lock()
 	e.server = srv
-	srv.SetLoggerV2(serverLog{e.log}, false, false, false)
+	e.mu.Unlock()
+	e.errors.Store(0)
+	srv.SetLoggerV2(serverLog{e.log, &e.errors}, false, false, false)
 	srv.Start()
 	if !srv.ReadyForConnections(30 * time.Second) {
 		return errors.New("the stream server did not start within 30 s")
@@ -89,42 +98,37 @@ func (e *embedded) start(listen string) error {
 	return nil
 }
 
-// connect opens the in-process connection.
-func (e *embedded) connect(options ...nats.Option) (*nats.Conn, error) {
-	return nats.Connect("", append(options, nats.InProcessServer(e.server))...)
+// InProcessConn dials the server that runs now; the client calls it again to
+// reconnect after a restart.
+func (e *embedded) InProcessConn() (net.Conn, error) { return e.running().InProcessConn() }
+
+func (e *embedded) running() *server.Server {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.server
 }
 
 // stop shuts the server down and lets go of the folder.
 func (e *embedded) stop() {
-	if e.server != nil {
-		e.server.Shutdown()
-		e.server.WaitForShutdown()
-	}
+	e.shutdown()
 	e.lock.Close()
 }
 
-// recover starts the storage engine again after it stopped itself, for example
-// because the disk was full. It reports whether it had stopped.
-func (e *embedded) recover() (bool, error) {
-	if e.server.JetStreamEnabled() {
-		return false, nil
+func (e *embedded) shutdown() {
+	if srv := e.running(); srv != nil {
+		srv.Shutdown()
+		srv.WaitForShutdown()
 	}
-	return true, e.server.EnableJetStream(&server.JetStreamConfig{
-		StoreDir:   e.dir,
-		SyncAlways: true,
-		MaxStore:   1 << 60,
-		MaxMemory:  1 << 30,
-	})
 }
 
-// restart stops and starts the storage engine, which is what clears a write
-// error that it holds against a stream.
+// sick reports whether the server has met an error that it may hold on to: a
+// failed write stops a stream, or all of them, until the server is restarted.
+func (e *embedded) sick() bool { return e.errors.Load() > 0 || !e.running().JetStreamEnabled() }
+
+// restart stops the server and starts it again.
 func (e *embedded) restart() error {
-	if err := e.server.ShutdownJetStream(); err != nil {
-		return fmt.Errorf("stop the storage engine: %w", err)
-	}
-	_, err := e.recover()
-	return err
+	e.shutdown()
+	return e.start()
 }
 
 // loopback splits a listen address and refuses what other machines could
@@ -174,7 +178,10 @@ func freeDisk(dir string) (int64, error) {
 
 // serverLog passes the server's log on. Its notices are about its own
 // internals, so they are debug lines here.
-type serverLog struct{ log *slog.Logger }
+type serverLog struct {
+	log    *slog.Logger
+	errors *atomic.Int64
+}
 
 func (l serverLog) at(level slog.Level, format string, v []any) {
 	if l.log.Enabled(context.Background(), level) {
@@ -184,7 +191,10 @@ func (l serverLog) at(level slog.Level, format string, v []any) {
 
 func (l serverLog) Noticef(format string, v ...any) { l.at(slog.LevelDebug, format, v) }
 func (l serverLog) Warnf(format string, v ...any)   { l.at(slog.LevelWarn, format, v) }
-func (l serverLog) Fatalf(format string, v ...any)  { l.at(slog.LevelError, format, v) }
-func (l serverLog) Errorf(format string, v ...any)  { l.at(slog.LevelError, format, v) }
-func (l serverLog) Debugf(format string, v ...any)  { l.at(slog.LevelDebug, format, v) }
-func (l serverLog) Tracef(format string, v ...any)  { l.at(slog.LevelDebug, format, v) }
+func (l serverLog) Fatalf(format string, v ...any)  { l.Errorf(format, v...) }
+func (l serverLog) Errorf(format string, v ...any) {
+	l.errors.Add(1)
+	l.at(slog.LevelError, format, v)
+}
+func (l serverLog) Debugf(format string, v ...any) { l.at(slog.LevelDebug, format, v) }
+func (l serverLog) Tracef(format string, v ...any) { l.at(slog.LevelDebug, format, v) }

@@ -96,6 +96,8 @@ type Options struct {
 	Log *slog.Logger
 	// Metrics registers the package's metrics; nil: none.
 	Metrics prometheus.Registerer
+
+	free func(dir string) (int64, error) // freeDisk, or a test's
 }
 
 // Budget bounds streams, in bytes. Embedded, the sum is also bounded by the
@@ -126,6 +128,9 @@ func (o Options) withDefaults() Options {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
+	if o.free == nil {
+		o.free = freeDisk
+	}
 	return o
 }
 
@@ -140,8 +145,8 @@ type Streams struct {
 	js       jetstream.JetStream
 
 	journals map[Name]*journal
-	diskLow  atomic.Bool                 // below Options.ReserveDisk: refuse
-	free     func(string) (int64, error) // freeDisk, or a test's
+	diskLow  atomic.Bool // below Options.ReserveDisk: refuse
+	stuck    atomic.Bool // a publish got no answer from the embedded server
 
 	mu       sync.Mutex
 	outboxes map[string]*outbox
@@ -155,11 +160,7 @@ type Streams struct {
 
 // Open starts the embedded server or connects to the external one, and makes
 // the streams that are missing. Without a deadline in ctx it tries for 30 s.
-func Open(ctx context.Context, o Options) (*Streams, error) {
-	return open(ctx, o, freeDisk)
-}
-
-func open(ctx context.Context, o Options, free func(string) (int64, error)) (_ *Streams, err error) {
+func Open(ctx context.Context, o Options) (_ *Streams, err error) {
 	if (o.Dir == "") == (o.URL == "") {
 		return nil, errors.New("streams: one of Dir and URL is required")
 	}
@@ -170,7 +171,7 @@ func open(ctx context.Context, o Options, free func(string) (int64, error)) (_ *
 	}
 	o = o.withDefaults()
 	s := &Streams{
-		options: o, log: o.Log, free: free,
+		options: o, log: o.Log,
 		journals: make(map[Name]*journal),
 		outboxes: make(map[string]*outbox),
 		buckets:  make(map[string]jetstream.KeyValue),
@@ -231,7 +232,7 @@ func (s *Streams) connect(ctx context.Context) (err error) {
 		if s.embedded, err = startEmbedded(s.options); err != nil {
 			return err
 		}
-		s.nc, err = s.embedded.connect(options...)
+		s.nc, err = nats.Connect("", append(options, nats.InProcessServer(s.embedded))...)
 	} else {
 		if s.options.CredentialsFile != "" {
 			options = append(options, nats.UserCredentials(s.options.CredentialsFile))
@@ -351,7 +352,7 @@ func (s *Streams) fitBudgets(ctx context.Context) error {
 	if s.embedded == nil {
 		return nil
 	}
-	free, err := s.free(s.options.Dir)
+	free, err := s.options.free(s.options.Dir)
 	if err != nil {
 		return err
 	}

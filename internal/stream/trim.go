@@ -49,7 +49,7 @@ func (s *Streams) keepHouse() {
 			for _, j := range s.journals {
 				j.keepHouse()
 			}
-			s.reviveEngine()
+			s.revive()
 		case <-outbound.C:
 			s.trimOutboxes()
 		}
@@ -63,7 +63,7 @@ func (s *Streams) watchDisk() {
 	if s.embedded == nil {
 		return
 	}
-	free, err := s.free(s.options.Dir)
+	free, err := s.options.free(s.options.Dir)
 	if err != nil {
 		s.log.Error("cannot tell how much of the disk is free", "err", err)
 		return
@@ -84,14 +84,18 @@ func (s *Streams) watchDisk() {
 	}
 }
 
-// reviveEngine starts the embedded storage engine again when it stopped itself
-// (it does so on a full disk) and the disk has room again.
-func (s *Streams) reviveEngine() {
-	if s.embedded == nil || s.diskLow.Load() {
+// revive restarts the embedded server when it has met an error, a publish got
+// no answer since, and the disk has room: after a failed write the server holds
+// on to the error, and a stream takes nothing more until then. Nothing that was
+// acknowledged is touched.
+func (s *Streams) revive() {
+	if s.embedded == nil || s.diskLow.Load() || !s.stuck.Swap(false) || !s.embedded.sick() {
 		return
 	}
-	if stopped, err := s.embedded.recover(); stopped {
-		s.log.Warn("the storage engine had stopped and was started again", "err", err)
+	s.log.Warn("restarting the embedded stream server after an error")
+	if err := s.embedded.restart(); err != nil {
+		s.stuck.Store(true) // try again
+		s.log.Error("cannot restart the embedded stream server", "err", err)
 	}
 }
 
@@ -164,6 +168,7 @@ func (j *journal) dropProcessed(ctx context.Context, bytes int64) (freed int64, 
 			return freed, err
 		}
 		freed += max(int64(before.Bytes)-int64(after.Bytes), 1)
+		j.refusing.Store(false)
 	}
 	return freed, nil
 }
@@ -185,7 +190,7 @@ func (j *journal) full(ctx context.Context) error {
 		return fmt.Errorf("stream %s cannot be written to now: %w", j.name, err)
 	}
 	trimmable := state.Msgs > 0 && state.FirstSeq <= j.processed.Load()
-	if float64(state.Bytes) < 0.98*float64(j.budget) || trimmable {
+	if !j.refusing.Load() || trimmable {
 		return nil
 	}
 	return fmt.Errorf("stream %s holds %d of %d bytes and none of it is processed yet: see why processing lags, or raise its budget", j.name, state.Bytes, j.budget)
