@@ -158,7 +158,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 
 	rt, err := s.dispatch(r)
 	if err != nil {
-		s.answerError(r, recorder, err)
+		s.answerError(hr.Context(), r, recorder, err)
 	}
 	pattern := "none"
 	if rt != nil {
@@ -202,13 +202,14 @@ func (s *Server) dispatch(r *request) (rt *route, err error) {
 	return rt, rt.handle(s, r)
 }
 
-func (s *Server) answerError(r *request, w *statusRecorder, err error) {
-	if r.Context().Err() == context.Canceled {
+// answerError writes the problem, unless the caller left or the answer began.
+func (s *Server) answerError(caller context.Context, r *request, w *statusRecorder, err error) {
+	if caller.Err() == context.Canceled {
 		return // the caller left
 	}
 	p := asProblem(err)
 	if p.Status >= 500 && p.cause != nil {
-		s.log.ErrorContext(r.Context(), "admin request failed", "request", r.id, "method", r.Method, "path", r.URL.Path, "err", p.cause)
+		s.log.ErrorContext(caller, "admin request failed", "request", r.id, "method", r.Method, "path", r.URL.Path, "err", p.cause)
 	}
 	if w.status == 0 {
 		p.write(w, r.id)

@@ -50,8 +50,8 @@ type tracedCall struct {
 	EventCount    int               `json:"eventCount"`
 	AttrCount     int               `json:"attributeCount"`
 	Steps         []tracedStep      `json:"steps"`
-	// Raw is the call as it came, with its batch's context merged in; absent
-	// when the stream has let go of it.
+	// Raw is the call as it stood in its body; absent when the stream has let
+	// go of it. What its batch said of all calls is not in it.
 	Raw      json.RawMessage `json:"raw,omitempty"`
 	RawState string          `json:"rawState"` // kept, gone
 	// Now is what the same call would become with the present configuration.

@@ -1,0 +1,96 @@
+package api_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"causeway/internal/api"
+)
+
+// filled is the route's path with something for each name.
+func filled(pattern string) string {
+	return strings.NewReplacer("{project}", "shop", "{environment}", "production", "{trafficType}", "user", "{key}", "u1", "{messageId}", "m1").Replace(pattern)
+}
+
+func TestEveryRouteButTheDocumentAsksForTheToken(t *testing.T) {
+	r := configured(t)
+	for _, route := range api.RouteList() {
+		for name, header := range map[string][]string{
+			"no token":     nil,
+			"wrong scheme": {"Authorization", "Basic " + adminToken},
+			"empty token":  {"Authorization", "Bearer "},
+			"in the query": nil,
+		} {
+			path := filled(route.Pattern)
+			if name == "in the query" && !route.Open {
+				path += "?token=" + adminToken
+			}
+			got := r.ask(route.Method, path, "", header...)
+			if route.Open {
+				if got.status != http.StatusOK {
+					t.Errorf("%s %s with %s: %d", route.Method, path, name, got.status)
+				}
+				continue
+			}
+			if got.status != http.StatusUnauthorized || got.header.Get("WWW-Authenticate") == "" || got.problem(t).Code != "token_missing" {
+				t.Errorf("%s %s with %s: %d %s", route.Method, path, name, got.status, got.body)
+			}
+		}
+	}
+}
+
+func TestWhoHasNoTokenLearnsNotEvenWhichRoutesThereAre(t *testing.T) {
+	r := newRig(t)
+	for _, path := range []string{"/admin/v1/nothing", "/admin/v1/projects/nothing", "/admin/v1/sources"} {
+		if got := r.ask("GET", path, ""); got.status != http.StatusUnauthorized {
+			t.Errorf("%s: %d", path, got.status)
+		}
+	}
+}
+
+func TestAWrongTokenIsRefusedAndAppearsNowhere(t *testing.T) {
+	r := newRig(t)
+	wrong := "a-wrong-token-that-must-not-show"
+	got := r.ask("GET", "/admin/v1/status", "", "Authorization", "Bearer "+wrong)
+	if got.status != http.StatusUnauthorized || got.problem(t).Code != "token_wrong" {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+	r.ask("GET", "/admin/v1/status?x="+adminToken, "", "Authorization", "Bearer "+adminToken)
+	for _, text := range []string{got.body, r.log.String()} {
+		if strings.Contains(text, wrong) || strings.Contains(text, adminToken) {
+			t.Errorf("a token shows in %q", text)
+		}
+	}
+}
+
+func TestTheSchemeOfTheTokenIsReadWithoutRegardToCase(t *testing.T) {
+	r := newRig(t)
+	if got := r.ask("GET", "/admin/v1/status", "", "Authorization", "bearer "+adminToken); got.status != http.StatusOK {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+}
+
+func TestGuessingIsSlowedAndARightGuessGainsNothingMeanwhile(t *testing.T) {
+	r := newRig(t)
+	blocked := false
+	for i := 0; i < 40 && !blocked; i++ {
+		got := r.ask("GET", "/admin/v1/status", "", "Authorization", "Bearer guess")
+		switch got.status {
+		case http.StatusTooManyRequests:
+			blocked = true
+			if got.header.Get("Retry-After") == "" || got.problem(t).Code != "too_many_failures" {
+				t.Errorf("got %s", got.body)
+			}
+		case http.StatusUnauthorized:
+		default:
+			t.Fatalf("guess %d: %d", i, got.status)
+		}
+	}
+	if !blocked {
+		t.Fatal("40 wrong tokens in a row were all looked at")
+	}
+	if got := r.get("/admin/v1/status"); got.status != http.StatusTooManyRequests {
+		t.Errorf("the right token from the same address: %d", got.status)
+	}
+}
