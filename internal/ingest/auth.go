@@ -41,8 +41,8 @@ func credentials(authorization string) []credential {
 }
 
 // writeKey finds the destination whose API key a tracking request presents.
-// Where several places hold a key, the first of the list in Segment's order
-// counts: Basic, body, query (RudderStack's beacon), X-Write-Key (Jitsu).
+// Where several places hold a key, the first of these counts, known or not:
+// Basic, body, query (RudderStack's beacon), X-Write-Key (Jitsu).
 type writeKey struct {
 	destination *catalog.Destination
 	scheme      string
@@ -61,10 +61,14 @@ func (k *writeKey) inHeader(snapshot *catalog.Snapshot, r *http.Request) {
 
 // elsewhere looks at the other places, given the key that stood in the body.
 func (k *writeKey) elsewhere(snapshot *catalog.Snapshot, r *http.Request, inBody string) {
-	for _, credential := range []credential{{"body", inBody}, {"query", r.URL.Query().Get("writeKey")}, {"header", r.Header.Get("X-Write-Key")}} {
-		if !k.presented && credential.value != "" {
-			k.try(snapshot, credential)
-		}
+	switch {
+	case k.presented:
+	case inBody != "":
+		k.try(snapshot, credential{"body", inBody})
+	case r.URL.Query().Get("writeKey") != "":
+		k.try(snapshot, credential{"query", r.URL.Query().Get("writeKey")})
+	case r.Header.Get("X-Write-Key") != "":
+		k.try(snapshot, credential{"header", r.Header.Get("X-Write-Key")})
 	}
 }
 

@@ -90,16 +90,17 @@ func (s *Server) gunzip(c *exchange, raw []byte, limit int) ([]byte, error) {
 }
 
 // gather reads to the end into memory that is counted against the budget of
-// all bodies. It takes memory as bytes arrive: what a header claims costs nothing.
+// all bodies. expected is the likely size, or less than 0. What a header claims
+// is taken only as bytes arrive: a sixteenth must be there already.
 func (s *Server) gather(c *exchange, r io.Reader, expected, limit int) ([]byte, error) {
-	const first = 64 << 10
 	var buf []byte
-	size := min(max(expected, 511)+1, first, limit+1)
 	for {
 		if len(buf) == cap(buf) {
-			if cap(buf) > 0 {
-				size = min(2*cap(buf), limit+1)
+			size := max(2*cap(buf), 512)
+			if expected >= cap(buf) {
+				size = min(expected+1, max(16*cap(buf), 8<<10))
 			}
+			size = min(size, limit+1)
 			more := int64(size - cap(buf))
 			c.held += more
 			if s.held.Add(more) > s.opt.MaxHeldBytes {

@@ -127,16 +127,21 @@ type exchange struct {
 
 // record starts the record of an accepted request.
 func (c *exchange) record(kind stream.Kind, scheme string, body []byte) stream.Record {
-	r := stream.Record{
+	return stream.Record{
 		Kind:          kind,
 		Environment:   string(c.environment),
 		Configuration: c.configuration,
 		Scheme:        scheme,
+		Seed:          seed(),
 		ReceivedAt:    c.received,
 		Body:          body,
 	}
-	rand.Read(r.Seed[:]) //nolint:errcheck // never fails: it ends the process instead
-	return r
+}
+
+// seed is what the messageIds of calls that brought none are made from (R18).
+func seed() (random [16]byte) {
+	_, _ = rand.Read(random[:]) // never fails: without randomness the process ends
+	return random
 }
 
 // append makes a record durable, or returns a refusal.

@@ -149,6 +149,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 // finish gives back what the request held, counts it, and makes an answer of a
 // panic.
 func (s *Server) finish(c *exchange) {
+	defer func() {
+		s.held.Add(-c.held)
+		s.metrics.done(c.route.name, c.status, s.opt.Now().Sub(c.received))
+	}()
 	if v := recover(); v != nil {
 		if v == http.ErrAbortHandler {
 			panic(v)
@@ -158,6 +162,4 @@ func (s *Server) finish(c *exchange) {
 			s.refuse(c, &refusal{status: http.StatusInternalServerError, message: "internal error"})
 		}
 	}
-	s.held.Add(-c.held)
-	s.metrics.done(c.route.name, c.status, s.opt.Now().Sub(c.received))
 }

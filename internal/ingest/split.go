@@ -122,8 +122,8 @@ func (s *Server) keep(c *exchange, f form, record stream.Record) error {
 		s.dropped(c, dropped)
 	}
 	for _, body := range bodies {
-		part := c.record(record.Kind, record.Scheme, body)
-		part.SDK, part.Mode, part.MachineName, part.MachineIP = record.SDK, record.Mode, record.MachineName, record.MachineIP
+		part := record
+		part.Body, part.Seed = body, seed()
 		if err := s.append(c, stream.Impressions, part); err != nil {
 			return err
 		}
