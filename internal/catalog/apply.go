@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"time"
 )
@@ -54,11 +55,15 @@ func (c *Catalog) Plan(doc *Document) (Change, []Finding) {
 	return p.change, nil
 }
 
+// FromEmpty, as the revision that a document was made from, means the empty
+// catalog, whose own revision is 0.
+const FromEmpty = math.MaxUint64
+
 // Apply makes doc the configuration. Secrets that doc leaves out are kept from
 // the object of the same name, or generated. doc itself is not changed.
 //
 // ifRevision is the revision that doc was made from; 0 means whatever is
-// there. Errors: *InvalidError when doc is wrong; ErrStale when the
+// there, FromEmpty that nothing must be. Errors: *InvalidError when doc is wrong; ErrStale when the
 // configuration is at another revision than ifRevision; anything else when the
 // store could not be written, and then the change may yet have been stored:
 // applying again is safe.
@@ -98,8 +103,8 @@ func (c *Catalog) change(ctx context.Context, actor string, ifRevision uint64, b
 			return Change{}, err
 		}
 		current := c.Snapshot()
-		if ifRevision != 0 && ifRevision != current.Revision {
-			return Change{}, fmt.Errorf("%w (it is at revision %d, not %d)", ErrStale, current.Revision, ifRevision)
+		if ifRevision != 0 && ifRevision != current.Revision && (ifRevision != FromEmpty || current.Revision != 0) {
+			return Change{}, fmt.Errorf("%w (it is at revision %d)", ErrStale, current.Revision)
 		}
 		p, err := build(current)
 		if err != nil {
@@ -113,7 +118,7 @@ func (c *Catalog) change(ctx context.Context, actor string, ifRevision uint64, b
 			return change, err
 		}
 		if ifRevision != 0 {
-			return Change{}, fmt.Errorf("%w (revision %d was replaced)", ErrStale, ifRevision)
+			return Change{}, ErrStale
 		}
 		select {
 		case <-ctx.Done():

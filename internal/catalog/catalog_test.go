@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -211,7 +212,7 @@ func TestSecretsLeftOutAreGeneratedOnceAndKept(t *testing.T) {
 	values := make(map[string]string)
 	for _, g := range first.Generated {
 		values[g.Path] = g.Value
-		if !WellFormedToken(g.Value) || WellFormedToken(g.Value+"x") {
+		if !wellFormed(g.Value) || wellFormed(g.Value+"x") {
 			t.Errorf("checksum of %s", g.Value)
 		}
 	}
@@ -407,13 +408,18 @@ func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 func TestALostRaceIsStaleWithARevisionAndTriedAgainWithout(t *testing.T) {
 	kv := bucket(t)
 	one, two := open(t, kv), open(t, kv)
-	first := apply(t, one, mustDecode(t, small))
+	first, err := one.Apply(t.Context(), mustDecode(t, small), "test", FromEmpty)
+	if err != nil {
+		t.Fatal(err)
+	}
 	second := mustDecode(t, strings.Replace(small, "[user]", "[user, account]", 1))
 	if _, err := one.Apply(t.Context(), second, "test", first.Revision); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := two.Apply(t.Context(), mustDecode(t, small), "test", first.Revision); !errors.Is(err, ErrStale) {
-		t.Errorf("from an old revision: %v", err)
+	for _, revision := range []uint64{first.Revision, FromEmpty, 1e9} {
+		if _, err := two.Apply(t.Context(), mustDecode(t, small), "test", revision); !errors.Is(err, ErrStale) {
+			t.Errorf("from revision %d: %v", revision, err)
+		}
 	}
 
 	// Both nodes add flags to whatever is there; none may be lost.
@@ -515,95 +521,6 @@ func TestAWrongDocumentIsNotApplied(t *testing.T) {
 	}
 }
 
-func TestKeysAreListedWithoutValuesAndRotated(t *testing.T) {
-	c := open(t, bucket(t))
-	apply(t, c, example(t))
-	var kinds []string
-	for _, key := range c.Keys() {
-		kinds = append(kinds, key.Kind+" "+key.Name+" "+key.Environment+" "+key.Type)
-		if !strings.HasPrefix(key.Hint, "sha256:") || len(key.Hint) != 15 {
-			t.Errorf("hint %q", key.Hint)
-		}
-	}
-	want := []string{
-		"sdk backend production server_side", "destination prod-events production ", "webhook prod-events production ",
-		"listener fme-webhook production ", "listener synchronizer production ",
-	}
-	if diff := cmp.Diff(want, kinds); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-	for _, ref := range c.Keys() {
-		made, err := c.RotateKey(t.Context(), ref.KeyRef, "test")
-		if err != nil || made.Value == "" {
-			t.Errorf("%+v: %v", ref, err)
-		}
-	}
-	s := c.Snapshot()
-	if _, ok := s.SDKKey("sdk-key-1"); ok {
-		t.Error("the old SDK key still works")
-	}
-	if _, ok := s.DestinationByKey("api-key-1"); ok {
-		t.Error("the old API key still works")
-	}
-	if l, _ := s.Listener("fme-webhook"); l.CheckSecret("hook-secret-1") {
-		t.Error("the old listener secret still works")
-	}
-	var unknown *UnknownKeyError
-	for _, ref := range []KeyRef{{Kind: "sdk", Name: "backend"}, {Kind: "source", Name: "prod-impressions"}, {Kind: "listener", Name: "x"}} {
-		if _, err := c.RotateKey(t.Context(), ref, "test"); !errors.As(err, &unknown) {
-			t.Errorf("%+v: %v", ref, err)
-		}
-	}
-}
-
-func TestTheAdminTokenIsKnownOnEveryNode(t *testing.T) {
-	kv := bucket(t)
-	one, two := open(t, kv), open(t, kv)
-	if one.HasAdminToken() || one.VerifyAdminToken("") {
-		t.Error("there is a token before there is one")
-	}
-	if err := one.SetAdminToken(t.Context(), "short"); err == nil {
-		t.Error("a short token is accepted")
-	}
-	token, err := one.CreateAdminToken(t.Context())
-	if err != nil || !one.VerifyAdminToken(token) || one.VerifyAdminToken(token+"x") || one.VerifyAdminToken("") {
-		t.Fatalf("token %q, %v", token, err)
-	}
-	if second, err := two.CreateAdminToken(t.Context()); second != "" || err != nil || !two.VerifyAdminToken(token) {
-		t.Errorf("a second token %q, %v", second, err)
-	}
-	replacement := GenerateToken()
-	if err := two.SetAdminToken(t.Context(), replacement); err != nil {
-		t.Fatal(err)
-	}
-	for deadline := time.Now().Add(5 * time.Second); !one.VerifyAdminToken(replacement); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("the token did not arrive on the other node")
-		}
-	}
-	if one.VerifyAdminToken(token) || !open(t, kv).VerifyAdminToken(replacement) {
-		t.Error("the old token still works, or the new one not after a restart")
-	}
-	entry, err := kv.Get(t.Context(), adminTokenKey)
-	if err != nil || strings.Contains(string(entry.Value()), replacement) {
-		t.Errorf("stored: %s, %v", entry.Value(), err)
-	}
-}
-
-func TestASnapshotIsMadeWithoutAServer(t *testing.T) {
-	c := open(t, bucket(t))
-	apply(t, c, example(t))
-	for name, doc := range map[string]*Document{"file": example(t), "without secrets": mustDecode(t, small), "export": c.Export()} {
-		s, found, err := NewSnapshot(doc, "1.2.3")
-		if err != nil || len(found) > 0 || len(s.AllDestinations()) != 1 || len(s.Projects()) != 1 {
-			t.Errorf("%s: %v %v", name, found, err)
-		}
-	}
-	if _, found, _ := NewSnapshot(&Document{Projects: []ProjectSpec{{}}}, ""); len(found) == 0 {
-		t.Error("a wrong document is compiled")
-	}
-}
-
 func TestSlugsAreStableAndSafeInURLs(t *testing.T) {
 	for name, want := range map[string]string{
 		"prod-events": "prod-events", "Prod Events!": "prod-events", " a  b ": "a-b", "a_b.c": "a_b-c", "Über 9": "ber-9", "вход": "nd291253f",
@@ -612,5 +529,44 @@ func TestSlugsAreStableAndSafeInURLs(t *testing.T) {
 		if got != want || Slug(got) != got {
 			t.Errorf("%q: got %q, want %q", name, got, want)
 		}
+	}
+}
+
+// deafKV cannot be watched at first.
+type deafKV struct {
+	jetstream.KeyValue
+	failures atomic.Int32
+}
+
+func (kv *deafKV) WatchFiltered(ctx context.Context, keys []string, opts ...jetstream.WatchOpt) (jetstream.KeyWatcher, error) {
+	if kv.failures.Add(-1) >= 0 {
+		return nil, errors.New("no stream")
+	}
+	return kv.KeyValue.WatchFiltered(ctx, keys, opts...)
+}
+
+func TestAWatchThatBrokeIsTakenUpAgain(t *testing.T) {
+	kv := bucket(t)
+	deaf := &deafKV{KeyValue: kv}
+	deaf.failures.Store(2)
+	two := open(t, deaf)
+	changed := two.Changed()
+	apply(t, open(t, kv), example(t))
+	select {
+	case <-changed:
+	case <-time.After(5 * time.Second):
+		t.Fatal("the change did not arrive")
+	}
+}
+
+func TestADocumentWithASecretThatCouldNotBeReadIsNotApplied(t *testing.T) {
+	doc, found := Decode("", []byte(strings.Replace(small, "name: In,", "name: In, webhook: {signingSecret: [x]},", 1)), nil)
+	if len(found) != 1 {
+		t.Fatal(found)
+	}
+	c := open(t, bucket(t))
+	var invalid *InvalidError
+	if _, err := c.Apply(t.Context(), doc, "test", 0); !errors.As(err, &invalid) || !strings.Contains(err.Error(), "signingSecret could not be read") {
+		t.Errorf("got %v", err)
 	}
 }

@@ -283,8 +283,10 @@ func (c *checker) endpoint(endpoint, path string) {
 func (c *checker) secret(s slot) {
 	secret := *s.secret
 	switch {
-	case secret.IsZero() || secret.is(unreadableSecret):
+	case secret.IsZero():
 		return
+	case secret.is(unreadableSecret) && !c.broken(s.path):
+		c.add(s.path, "Correct the file and read it again.", "%s could not be read from its file", lastName(s.path))
 	case secret.is(hashedSecret) && s.kind.sealed():
 		c.add(s.path, "Write the secret itself, or the sealed text of an export.", "%s is a hash, and the secret itself is needed here", lastName(s.path))
 	case secret.is(sealedSecret) && !s.kind.sealed():

@@ -1,8 +1,8 @@
 package catalog
 
 import (
-	"crypto/rand"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -61,7 +61,7 @@ func (c *Catalog) compileProject(s *Snapshot, spec *ProjectSpec) error {
 		}
 	}
 	for i := range spec.Segment.Destinations {
-		if err := c.addDestination(s, p, &spec.Segment.Destinations[i]); err != nil {
+		if err := c.addDestination(s, p, spec, &spec.Segment.Destinations[i]); err != nil {
 			return err
 		}
 	}
@@ -104,11 +104,8 @@ func (c *Catalog) addSource(s *Snapshot, p *Project, spec *SourceSpec) error {
 	}
 	source := &Source{
 		ID: id, Name: spec.Name, WriteKey: writeKey,
-		Endpoint: strings.TrimRight(valueOr(spec.Endpoint, DefaultEndpoint), "/"),
-		Translate: &translate.Source{
-			ID: id, TrafficToIdentity: spec.Identities, Event: valueOr(spec.Event, defaultTrackEvent),
-			SendControl: spec.SendControl, DefaultTrafficType: spec.DefaultTrafficType, LibraryVersion: c.version,
-		},
+		Endpoint:  strings.TrimRight(valueOr(spec.Endpoint, DefaultEndpoint), "/"),
+		Translate: spec.Translation(c.version),
 	}
 	for _, name := range spec.Environments {
 		e, err := s.environmentOf(p, name)
@@ -123,13 +120,12 @@ func (c *Catalog) addSource(s *Snapshot, p *Project, spec *SourceSpec) error {
 	return nil
 }
 
-func (c *Catalog) addDestination(s *Snapshot, p *Project, spec *DestinationSpec) error {
+func (c *Catalog) addDestination(s *Snapshot, p *Project, project *ProjectSpec, spec *DestinationSpec) error {
 	e, err := s.environmentOf(p, spec.Environment)
 	if err != nil {
 		return fmt.Errorf("destination %q: %w", spec.Name, err)
 	}
-	d := &Destination{ID: Slug(spec.Name), Name: spec.Name, Environment: e}
-	d.Translate = translation(spec, d.ID, e)
+	d := &Destination{ID: Slug(spec.Name), Name: spec.Name, Environment: e, Translate: spec.Translation(project)}
 	var hasKey, hasSecret bool
 	d.key, hasKey = spec.APIKey.hashOf()
 	d.secret, hasSecret = spec.Webhook.Secret.hashOf()
@@ -148,24 +144,34 @@ func (c *Catalog) addDestination(s *Snapshot, p *Project, spec *DestinationSpec)
 	return nil
 }
 
-func translation(spec *DestinationSpec, id string, e *Environment) *translate.Destination {
+// Translation is what the destination makes of calls. p is its project.
+func (d *DestinationSpec) Translation(p *ProjectSpec) *translate.Destination {
 	return &translate.Destination{
-		ID:               id,
-		Environment:      e.ID,
-		TrafficTypes:     e.Project.TrafficTypes,
-		UserID:           slices.Clone(spec.Identities.UserID),
-		AnonymousID:      slices.Clone(spec.Identities.AnonymousID),
-		Identify:         spec.Identify,
-		Track:            spec.Track.Enabled,
-		Pages:            spec.Pages.Enabled,
-		Screens:          spec.Screens.Enabled,
-		EventType:        valueOr(spec.Track.EventType, defaultEventTypePath),
-		Value:            spec.Track.Value,
-		PageTemplate:     valueOr(spec.Pages.Template, defaultPageTemplate),
-		ScreenTemplate:   valueOr(spec.Screens.Template, defaultScreenTemplate),
-		GroupTrafficType: spec.GroupTrafficType,
-		RepairNames:      spec.RepairNames,
-		AcceptOwnEcho:    spec.AcceptOwnEcho,
+		ID:               Slug(d.Name),
+		Environment:      fme.NewEnvironmentID(p.Name, d.Environment),
+		TrafficTypes:     slices.Clone(p.TrafficTypes),
+		UserID:           slices.Clone(d.Identities.UserID),
+		AnonymousID:      slices.Clone(d.Identities.AnonymousID),
+		Identify:         d.Identify,
+		Track:            d.Track.Enabled,
+		Pages:            d.Pages.Enabled,
+		Screens:          d.Screens.Enabled,
+		EventType:        d.Track.EventType,
+		Value:            d.Track.Value,
+		PageTemplate:     d.Pages.Template,
+		ScreenTemplate:   d.Screens.Template,
+		GroupTrafficType: d.GroupTrafficType,
+		RepairNames:      d.RepairNames,
+		AcceptOwnEcho:    d.AcceptOwnEcho,
+	}
+}
+
+// Translation is what the source makes of impressions. version is what
+// Causeway says of itself to Segment.
+func (s *SourceSpec) Translation(version string) *translate.Source {
+	return &translate.Source{
+		ID: Slug(s.Name), TrafficToIdentity: maps.Clone(s.Identities), Event: valueOr(s.Event, defaultTrackEvent),
+		SendControl: s.SendControl, DefaultTrafficType: s.DefaultTrafficType, LibraryVersion: version,
 	}
 }
 
@@ -189,29 +195,4 @@ func valueOr(value, otherwise string) string {
 		return otherwise
 	}
 	return value
-}
-
-// NewSnapshot compiles a document on its own, without a store or a server:
-// what the playground in the shell works with. Secrets that the document
-// leaves out, or has sealed with a server's master key, are made up.
-func NewSnapshot(doc *Document, version string) (*Snapshot, []Finding, error) {
-	var masterKey [32]byte
-	_, _ = rand.Read(masterKey[:]) // never fails: the runtime stops instead
-	sealer, err := newSealer(masterKey)
-	if err != nil {
-		return nil, nil, err
-	}
-	c := &Catalog{sealer: sealer, version: version}
-	doc = doc.clone()
-	for _, slot := range doc.slots() {
-		if slot.secret.is(sealedSecret) && slot.kind.sealed() {
-			*slot.secret = NewSecret("unknown")
-		}
-	}
-	p, found := c.prepare(doc, emptySnapshot())
-	if len(found) > 0 {
-		return nil, found, nil
-	}
-	s, err := c.compile(p.document, 0)
-	return s, nil, err
 }

@@ -80,7 +80,7 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string, depth int) {
 	case v.Type() == secretType:
 		d.secret(n, v, path)
 	case v.Kind() == reflect.String:
-		if text, ok := d.text(n, path, "text"); ok {
+		if text, _, ok := d.text(n, path); ok {
 			v.SetString(text)
 		}
 	case v.Kind() == reflect.Bool:
@@ -119,15 +119,10 @@ func (d *decoder) follow(n *yaml.Node, path string, depth int) (to *yaml.Node, l
 	return n, func() { d.inAlias = outer }, true
 }
 
-// text reads a text and its variables.
-func (d *decoder) text(n *yaml.Node, path, want string) (string, bool) {
-	text, _, ok := d.expanded(n, path, want)
-	return text, ok
-}
-
-func (d *decoder) expanded(n *yaml.Node, path, want string) (text string, variables []string, ok bool) {
+// text reads a text and tells which variables it took.
+func (d *decoder) text(n *yaml.Node, path string) (text string, variables []string, ok bool) {
 	if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str" {
-		fix := fmt.Sprintf("Write %s.", want)
+		fix := "Write a single text."
 		if n.Kind == yaml.ScalarNode {
 			fix = "Put the value in quotes."
 		}
@@ -143,7 +138,7 @@ func (d *decoder) expanded(n *yaml.Node, path, want string) (text string, variab
 
 // secret reads a secret. Its text must not come into a finding.
 func (d *decoder) secret(n *yaml.Node, v reflect.Value, path string) {
-	text, variables, ok := d.expanded(n, path, "text")
+	text, variables, ok := d.text(n, path)
 	if !ok {
 		// Not "left out": what is wrong with it was said.
 		v.Set(reflect.ValueOf(unreadable()))

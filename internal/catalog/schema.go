@@ -1,43 +1,9 @@
 package catalog
 
 import (
-	"fmt"
 	"reflect"
 	"strings"
 )
-
-// SchemaKey describes one key of the configuration file, as Decode knows it.
-type SchemaKey struct {
-	Path    string // projects[].segment.sources[].writeKey
-	Type    string // "text", "true or false", "secret", "list of texts", "list", "mapping" ...
-	Default string // of a key left out, as the file would write it; empty: none
-}
-
-// Schema lists every key of the configuration file in the order of the file.
-// It is read off the types, so it cannot differ from what Decode accepts.
-func Schema() []SchemaKey { return schemaOf(reflect.ValueOf(Document{}), "") }
-
-func schemaOf(v reflect.Value, path string) []SchemaKey {
-	var list []SchemaKey
-	for _, f := range fieldsOf(v.Type()) {
-		value := v.Field(f.index)
-		key := SchemaKey{Path: join(path, f.key), Type: typeName(f.typ)}
-		switch {
-		case f.typ == secretType:
-			list = append(list, key)
-		case f.typ.Kind() == reflect.Struct:
-			list = append(append(list, key), schemaOf(value, key.Path)...)
-		case f.typ.Kind() == reflect.Slice && f.typ.Elem().Kind() == reflect.Struct:
-			list = append(append(list, key), schemaOf(withDefaults(f.typ.Elem()), key.Path+"[]")...)
-		default:
-			if !value.IsZero() || value.Kind() == reflect.Bool {
-				key.Default = fmt.Sprint(value.Interface())
-			}
-			list = append(list, key)
-		}
-	}
-	return list
-}
 
 // withDefaults is a value of the type as a mapping without keys gives it.
 func withDefaults(t reflect.Type) reflect.Value {

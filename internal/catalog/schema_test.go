@@ -1,13 +1,46 @@
 package catalog
 
 import (
+	"fmt"
 	"os"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 )
+
+// schemaKey describes one key of the configuration file, as Decode knows it.
+type schemaKey struct {
+	Path    string // projects[].segment.sources[].writeKey
+	Type    string // "text", "true or false", "secret", "list of texts", "list", "mapping" ...
+	Default string // of a key left out, as the file would write it; empty: none
+}
+
+// schemaOf lists every key of the configuration file. It is read off the types
+// as the decoder reads them, so it cannot differ from what Decode accepts.
+func schemaOf(v reflect.Value, path string) []schemaKey {
+	var list []schemaKey
+	for _, f := range fieldsOf(v.Type()) {
+		value := v.Field(f.index)
+		key := schemaKey{Path: join(path, f.key), Type: typeName(f.typ)}
+		switch {
+		case f.typ == secretType:
+			list = append(list, key)
+		case f.typ.Kind() == reflect.Struct:
+			list = append(append(list, key), schemaOf(value, key.Path)...)
+		case f.typ.Kind() == reflect.Slice && f.typ.Elem().Kind() == reflect.Struct:
+			list = append(append(list, key), schemaOf(withDefaults(f.typ.Elem()), key.Path+"[]")...)
+		default:
+			if !value.IsZero() || value.Kind() == reflect.Bool {
+				key.Default = fmt.Sprint(value.Interface())
+			}
+			list = append(list, key)
+		}
+	}
+	return list
+}
 
 const documentation = "../../docs/configuration.md"
 
@@ -17,7 +50,7 @@ var (
 )
 
 // documented reads the keys, types and defaults out of the tables of docs/configuration.md.
-func documented(t *testing.T) map[string]SchemaKey {
+func documented(t *testing.T) map[string]schemaKey {
 	t.Helper()
 	text, err := os.ReadFile(documentation)
 	if err != nil {
@@ -27,7 +60,7 @@ func documented(t *testing.T) map[string]SchemaKey {
 	if !found {
 		t.Fatal("there is no section Keys")
 	}
-	keys := make(map[string]SchemaKey)
+	keys := make(map[string]schemaKey)
 	under := ""
 	for line := range strings.Lines(tables) {
 		line = strings.TrimSuffix(line, "\n")
@@ -38,7 +71,7 @@ func documented(t *testing.T) map[string]SchemaKey {
 		if row == nil {
 			continue
 		}
-		key := SchemaKey{Path: join(under, row[1]), Type: row[2]}
+		key := schemaKey{Path: join(under, row[1]), Type: row[2]}
 		if strings.HasPrefix(row[3], "`") {
 			key.Default = strings.Trim(row[3], "`")
 		}
@@ -51,8 +84,8 @@ func documented(t *testing.T) map[string]SchemaKey {
 }
 
 func TestTheDocumentationHasEveryKeyOfTheFileAndNoOther(t *testing.T) {
-	known := make(map[string]SchemaKey)
-	for _, key := range Schema() {
+	known := make(map[string]schemaKey)
+	for _, key := range schemaOf(reflect.ValueOf(Document{}), "") {
 		known[key.Path] = key
 	}
 	if diff := cmp.Diff(known, documented(t)); diff != "" {

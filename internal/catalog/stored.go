@@ -126,21 +126,32 @@ func (c *Catalog) take(entry jetstream.KeyValueEntry) error {
 	return nil
 }
 
-// watchAgain is how long the watch waits after it broke.
-const watchAgain = time.Second
+// How long the watch waits after it broke: the first time, and at most.
+const (
+	watchAgainFirst = 50 * time.Millisecond
+	watchAgainMost  = 5 * time.Second
+)
 
 // watch installs what other nodes write, until ctx ends. An entry that cannot
 // be read is reported and leaves the present snapshot in use.
 func (c *Catalog) watch(ctx context.Context) {
 	defer close(c.stopped)
+	wait := watchAgainFirst
 	for ctx.Err() == nil {
-		if err := c.watchOnce(ctx); err != nil && ctx.Err() == nil {
-			c.log.Warn("the configuration is not being watched; changes made on other nodes are seen later", "error", err, "retry", watchAgain)
+		began := time.Now()
+		err := c.watchOnce(ctx)
+		if ctx.Err() != nil {
+			return
 		}
+		if time.Since(began) > watchAgainMost { // it worked for a while
+			wait = watchAgainFirst
+		}
+		c.log.Warn("the configuration is not being watched; changes made on other nodes are seen later", "error", err, "retry", wait)
 		select {
 		case <-ctx.Done():
-		case <-time.After(watchAgain):
+		case <-time.After(wait):
 		}
+		wait = min(2*wait, watchAgainMost)
 	}
 }
 
