@@ -88,6 +88,26 @@ func letters(source string, items []item, v verdict, now time.Time) (id string, 
 	return fmt.Sprintf("deliver-%s-%d-%d-%d-%d", source, first.parcel.sequence, first.parcel.publishedAt.UnixNano(), first.index, len(items)), list
 }
 
+// shorten cuts the bodies that no message can hold to their beginning: Segment
+// would never take them, and the calls behind must not wait for ever. It
+// reports whether there were any.
+func shorten(list []stream.DeadLetter) bool {
+	found := false
+	for i := range list {
+		l := &list[i]
+		if len(l.Body) <= segment.MaxCallBytes {
+			continue
+		}
+		text, err := json.Marshal(string(l.Body[:segment.MaxCallBytes/2]))
+		if err != nil {
+			continue // text always encodes
+		}
+		l.Answer = fmt.Sprintf("only the beginning is kept, of %d bytes", len(l.Body))
+		l.Body, found = text, true
+	}
+	return found
+}
+
 // byParcel returns the first items that belong to the same parcel and stand
 // next to each other in it, and the rest.
 func byParcel(items []item) (same, rest []item) {

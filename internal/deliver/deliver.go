@@ -48,7 +48,7 @@ const MinRetryFor = 4 * time.Hour
 // default.
 type Options struct {
 	// Catalog is where sources come from; required.
-	Catalog Catalog
+	Catalog *catalog.Catalog
 	// Streams hold what waits, and the dead letters; required.
 	Streams *stream.Streams
 	// Store is where attempts are recorded; required.
@@ -70,12 +70,6 @@ type Options struct {
 	// AllowPrivateEndpoints lets sources send to loopback and private
 	// addresses. Link-local and metadata addresses stay refused.
 	AllowPrivateEndpoints bool
-}
-
-// Catalog is what Deliver needs of a catalog.Catalog.
-type Catalog interface {
-	Snapshot() *catalog.Snapshot
-	Changed() <-chan struct{}
 }
 
 const (
@@ -226,7 +220,7 @@ func (d *Deliver) newWorker(source string, to *target, state stream.DeliveryStat
 		source: source,
 		poster: poster{client: d.guard.client(), userAgent: "causeway/" + d.opt.Version, timeout: d.opt.Timeout, drain: d.drain},
 		dead:   d.opt.Streams,
-		post: func(state stream.DeliveryState) {
+		show: func(state stream.DeliveryState) {
 			paused := 0.0
 			if state.State == stream.DeliveryPaused {
 				paused = 1
@@ -244,7 +238,7 @@ func (d *Deliver) newWorker(source string, to *target, state stream.DeliveryStat
 	w.target.Store(to)
 	w.resume(state)
 	if troubled(w.state.State) {
-		w.post(w.state) // nothing may be waiting that would show it
+		w.show(w.state) // nothing may be waiting that would show it
 	}
 	return w
 }

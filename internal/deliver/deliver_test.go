@@ -248,9 +248,8 @@ func TestWhatIsPublishedArrivesOnceAndInOrder(t *testing.T) {
 	r.publish("prod", 0, 25)
 	r.arrived(25)
 	r.nothingWaits("prod")
-	var ids []string
 	for i, call := range r.fake.Calls() {
-		if ids = append(ids, call.MessageID); call.MessageID != fmt.Sprintf("prod-%d", i) || call.WriteKey != "wk" {
+		if call.MessageID != fmt.Sprintf("prod-%d", i) || call.WriteKey != "wk" {
 			t.Errorf("call %d is %s of %s", i, call.MessageID, call.WriteKey)
 		}
 		if !bytes.Equal(call.JSON, testCall(call.MessageID, "")) {

@@ -57,22 +57,21 @@ func (f *feed) start(ctx context.Context) (stop func()) {
 }
 
 func (f *feed) fetch(ctx context.Context) {
-	for failed := false; ; {
+	for complained := (time.Time{}); ; {
 		queue, err := f.streams.Outbound(ctx, f.source)
 		if err == nil {
 			f.mu.Lock()
 			f.queue = queue
 			f.mu.Unlock()
-			failed = false
 			err = f.pass(ctx, queue)
 		}
 		if ctx.Err() != nil {
 			return
 		}
-		if !failed {
+		if time.Since(complained) > time.Minute {
+			complained = time.Now()
 			f.log.Warn("reading what waits for a source failed; it is tried again", "source", f.source, "err", err)
 		}
-		failed = true
 		select {
 		case <-time.After(feedRetry):
 		case <-ctx.Done():

@@ -117,3 +117,35 @@ func (b *board) flushOne(ctx context.Context, source string, state stream.Delive
 	b.saved[source] = state
 	b.mu.Unlock()
 }
+
+// idle says that nothing waits. Trouble stays visible until an attempt goes
+// well or the source changes.
+func (w *worker) idle() {
+	if !troubled(w.state.State) && w.state.State != stream.DeliveryIdle {
+		w.enter(stream.DeliveryState{State: stream.DeliveryIdle})
+	}
+}
+
+// enter shows a state; its log line comes once per change.
+func (w *worker) enter(state stream.DeliveryState) {
+	now := time.Now().UTC()
+	before := w.state
+	state.Source, state.Since, state.UpdatedAt = w.source, before.Since, now
+	if state.State != before.State {
+		state.Since = now
+		w.logChange(before.State, state)
+	}
+	w.state = state
+	w.show(state)
+}
+
+func (w *worker) logChange(before string, state stream.DeliveryState) {
+	switch {
+	case state.State == stream.DeliveryPaused:
+		w.log.Error("delivery to Segment is paused", "source", w.source, "reason", state.Reason, "status", state.Status, "answer", state.Answer)
+	case state.State == stream.DeliveryRetrying:
+		w.log.Warn("delivery to Segment fails and is retried", "source", w.source, "status", state.Status, "answer", state.Answer)
+	case troubled(before):
+		w.log.Info("delivery to Segment works again", "source", w.source)
+	}
+}

@@ -31,7 +31,7 @@ type worker struct {
 	source string
 	poster poster
 	dead   deadLetters
-	post   func(stream.DeliveryState)
+	show   func(stream.DeliveryState)      // how the source stands
 	record func(store.Delivery)            // each attempt
 	done   func(calls int, outcome string) // calls that are delivered or set aside
 	log    *slog.Logger
@@ -70,7 +70,7 @@ func (w *worker) resume(state stream.DeliveryState) {
 	w.state = state
 	if state.State == stream.DeliveryRetrying {
 		w.failing = time.Now().Add(-state.UpdatedAt.Sub(state.Since))
-		w.state.Since = w.failing
+		w.state.Since = w.failing.UTC()
 	}
 }
 
@@ -322,60 +322,37 @@ func (w *worker) outcomeName(a answer, items []item) string {
 	return outcomeRetry
 }
 
-// idle says that nothing waits. Trouble stays visible until an attempt goes
-// well or the source changes.
-func (w *worker) idle() {
-	if !troubled(w.state.State) && w.state.State != stream.DeliveryIdle {
-		w.enter(stream.DeliveryState{State: stream.DeliveryIdle})
-	}
-}
-
-// enter posts a state; its log line comes once per change.
-func (w *worker) enter(state stream.DeliveryState) {
-	now := time.Now().UTC()
-	before := w.state
-	state.Source, state.Since, state.UpdatedAt = w.source, before.Since, now
-	if state.State != before.State {
-		state.Since = now
-		w.logChange(before.State, state)
-	}
-	w.state = state
-	w.post(state)
-}
-
-func (w *worker) logChange(before string, state stream.DeliveryState) {
-	switch {
-	case state.State == stream.DeliveryPaused:
-		w.log.Error("delivery to Segment is paused", "source", w.source, "reason", state.Reason, "status", state.Status, "answer", state.Answer)
-	case state.State == stream.DeliveryRetrying:
-		w.log.Warn("delivery to Segment fails and is retried", "source", w.source, "status", state.Status, "answer", state.Answer)
-	case troubled(before):
-		w.log.Info("delivery to Segment works again", "source", w.source)
-	}
-}
-
-// setAside puts items among the dead letters, however long it takes: what is
-// in neither place would be lost.
+// setAside puts items among the dead letters, which ends only with success or
+// with ctx: what is in neither place would be lost.
 func (w *worker) setAside(ctx context.Context, items []item, v verdict) error {
 	for rest := items; len(rest) > 0; {
 		var same []item
 		same, rest = byParcel(rest)
 		id, list := letters(w.source, same, v, time.Now().UTC())
-		for {
-			err := w.settle(ctx, func(ctx context.Context) error { return w.dead.SetAside(ctx, id, list) })
-			if err == nil {
-				break
-			}
-			w.log.Error("setting calls aside failed; it is tried again", "source", w.source, "calls", len(list), "err", err)
-			select {
-			case <-time.After(recordRetry):
-			case <-ctx.Done():
-				return ctx.Err()
-			}
+		if err := w.bury(ctx, id, list); err != nil {
+			return err
 		}
 		w.resolve(ctx, same, string(v.code))
 	}
 	return nil
+}
+
+func (w *worker) bury(ctx context.Context, id string, list []stream.DeadLetter) error {
+	for {
+		err := w.settle(ctx, func(ctx context.Context) error { return w.dead.SetAside(ctx, id, list) })
+		if err == nil {
+			return nil
+		}
+		if errors.Is(err, stream.ErrTooLarge) && shorten(list) {
+			continue
+		}
+		w.log.Error("setting calls aside failed; it is tried again", "source", w.source, "calls", len(list), "err", err)
+		w.enter(stream.DeliveryState{State: stream.DeliveryRetrying, Answer: "calls cannot be set aside: " + err.Error()})
+		if err := w.pause(ctx, recordRetry); err != nil {
+			return err
+		}
+		w.state.State = "" // so that the next answer, or having nothing to do, ends the trouble
+	}
 }
 
 // resolve closes items, and acknowledges the parcels that have no other.

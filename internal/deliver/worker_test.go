@@ -30,6 +30,7 @@ type bench struct {
 	sent     []sent              // requests, in order
 	letters  []stream.DeadLetter // set aside
 	refuse   int                 // so many calls of SetAside fail first
+	most     int                 // bytes that a letter may have; 0: any
 	attempts []store.Delivery
 	states   []stream.DeliveryState
 	acked    []uint64 // parcel sequences
@@ -57,7 +58,7 @@ func newBench(e endpoint) *bench {
 		source: "prod",
 		poster: poster{client: &http.Client{Transport: b}, userAgent: "causeway/test", timeout: 30 * time.Second, drain: drainFor},
 		dead:   b, log: slog.New(slog.DiscardHandler),
-		post:     func(s stream.DeliveryState) { b.states = append(b.states, s) },
+		show:     func(s stream.DeliveryState) { b.states = append(b.states, s) },
 		record:   func(d store.Delivery) { b.attempts = append(b.attempts, d) },
 		done:     func(calls int, outcome string) { b.outcomes[outcome] += calls },
 		schedule: defaultSchedule, retryFor: 72 * time.Hour, quiet: quietFor,
@@ -100,6 +101,11 @@ func (b *bench) SetAside(_ context.Context, _ string, letters []stream.DeadLette
 	if b.refuse > 0 {
 		b.refuse--
 		return stream.ErrUnavailable
+	}
+	for _, l := range letters {
+		if b.most > 0 && len(l.Body) > b.most {
+			return stream.ErrTooLarge
+		}
 	}
 	b.letters = append(b.letters, letters...)
 	return nil
@@ -381,6 +387,12 @@ func TestNothingIsAcknowledgedBeforeItIsSetAside(t *testing.T) {
 		if len(b.letters) != 1 || len(b.acked) != 1 || time.Since(start) != 3*recordRetry {
 			t.Errorf("%d letters, %d acknowledged after %s", len(b.letters), len(b.acked), time.Since(start))
 		}
+		if s := b.states[len(b.states)-1]; s.State != stream.DeliveryRetrying || !strings.Contains(s.Answer, "set aside") {
+			t.Errorf("the trouble is not shown: %+v", s)
+		}
+		if b.idle(); b.state.State != stream.DeliveryIdle {
+			t.Errorf("the trouble is still shown: %+v", b.state)
+		}
 		// And when it never succeeds, stopping leaves the parcel for the next start.
 		b.refuse = 1 << 30
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -411,6 +423,24 @@ func TestACallOver32KBIsSetAsideUnsent(t *testing.T) {
 	}
 	if b.outcomes[outcomeDelivered] != 4 || len(b.acked) != 1 {
 		t.Errorf("outcomes %v, acknowledged %v", b.outcomes, b.acked)
+	}
+}
+
+func TestACallThatNoMessageCanHoldDoesNotBlockItsSource(t *testing.T) {
+	t.Parallel()
+	b := newBench(always(200))
+	b.most = 100_000
+	items := b.parcel(1, 0, 1)
+	items[0].call = testCall("m0", `,"pad":"`+strings.Repeat("x", 200_000)+`"`)
+	if err := b.ship(t.Context(), items); err != nil {
+		t.Fatal(err)
+	}
+	l := b.letters[0]
+	if l.Reason != reason.TooLarge || !json.Valid(l.Body) || l.MessageID != "m0" || !strings.Contains(l.Answer, "beginning") {
+		t.Errorf("letter %s, %s, %q", l.Reason, l.MessageID, l.Answer)
+	}
+	if len(b.acked) != 1 {
+		t.Error("not acknowledged")
 	}
 }
 
@@ -519,8 +549,7 @@ func TestARequestInFlightHasFiveSecondsWhenStopping(t *testing.T) {
 		{20 * time.Second, false, drainFor},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			var b *bench
-			b = newBench(nil)
+			b := newBench(nil)
 			b.poster.client.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
 				select {
 				case <-time.After(test.takes):
