@@ -37,18 +37,20 @@ func outboundTest(t *testing.T, s *Streams, source string) *Outbound {
 	return o
 }
 
-// drain takes every parcel that is there, acknowledging each, and returns the
-// calls as text.
+// drain takes every parcel until none is pending, acknowledging each, and
+// returns the calls as text.
 func drain(t *testing.T, o *Outbound) []string {
 	t.Helper()
 	var all []string
-	for {
-		parcels, err := o.Next(t.Context(), 100, 50*time.Millisecond)
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
+		if pending, _, err := o.Pending(t.Context()); err != nil {
+			t.Fatal(err)
+		} else if pending == 0 {
+			return all
+		}
+		parcels, err := o.Next(t.Context(), 1000, time.Second)
 		if err != nil {
 			t.Fatal(err)
-		}
-		if len(parcels) == 0 {
-			return all
 		}
 		for _, p := range parcels {
 			for _, call := range p.Calls {
@@ -59,6 +61,8 @@ func drain(t *testing.T, o *Outbound) []string {
 			}
 		}
 	}
+	t.Fatalf("parcels are still pending after 20 s and %d calls", len(all))
+	return nil
 }
 
 func texts(groups ...[]json.RawMessage) []string {
