@@ -25,6 +25,7 @@ type guard struct {
 	mu       sync.Mutex
 	guessers map[string]*rate.Limiter
 	overflow *rate.Limiter // shared by whoever comes when guessers is full
+	looked   time.Time     // when guessers was last gone through for room
 }
 
 func newGuard() *guard {
@@ -51,7 +52,7 @@ func (g *guard) wrong(address string) {
 	defer g.mu.Unlock()
 	limiter, known := g.guessers[address]
 	if !known {
-		if len(g.guessers) >= guessersKept {
+		if len(g.guessers) >= guessersKept && time.Since(g.looked) > guessInterval {
 			g.forget()
 		}
 		if len(g.guessers) >= guessersKept {
@@ -66,6 +67,7 @@ func (g *guard) wrong(address string) {
 
 // forget drops the addresses that have their whole burst again.
 func (g *guard) forget() {
+	g.looked = time.Now()
 	for address, limiter := range g.guessers {
 		if limiter.Tokens() >= guessBurst {
 			delete(g.guessers, address)

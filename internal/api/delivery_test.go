@@ -96,6 +96,7 @@ func TestDeadLettersAreListedCountedAndReplayed(t *testing.T) {
 	replay := func(body string) (result struct {
 		DryRun                    bool
 		Matched, Replayed, Failed int
+		Problem                   string
 	}) {
 		got := r.do("POST", "/admin/v1/dead-letters/replay", body)
 		if got.status != http.StatusOK {
@@ -110,6 +111,13 @@ func TestDeadLettersAreListedCountedAndReplayed(t *testing.T) {
 	if got := len(r.items("/admin/v1/dead-letters").Items); got != 3 {
 		t.Errorf("%d letters after a dry run", got)
 	}
+	if got := replay(`{"reason":"refused_by_segment"}`); got.Failed != 2 || got.Problem == "" {
+		t.Errorf("while nobody delivers: %+v", got)
+	}
+	queue, err := r.streams.Outbound(ctx, "impressions")
+	if err != nil {
+		t.Fatal(err)
+	}
 	if got := replay(`{"reason":"refused_by_segment"}`); got.Matched != 2 || got.Replayed != 2 || got.Failed != 0 {
 		t.Errorf("replay: %+v", got)
 	}
@@ -119,10 +127,6 @@ func TestDeadLettersAreListedCountedAndReplayed(t *testing.T) {
 	}
 	if got := replay(`{"sequences":[999999]}`); got.Matched != 0 {
 		t.Errorf("a letter that is not there: %+v", got)
-	}
-	queue, err := r.streams.Outbound(ctx, "impressions")
-	if err != nil {
-		t.Fatal(err)
 	}
 	if pending, _, err := queue.Pending(ctx); err != nil || pending == 0 {
 		t.Errorf("pending %d, %v", pending, err)

@@ -52,10 +52,11 @@ func (s *Server) tail(r *request) error {
 		out.event("gap", "", gap{})
 	}
 	return s.stream(r, out, after, func(item tail.Item) (tail.Item, bool) {
+		wanted := watch.matches(item) // in the detail, too
 		if !detail {
 			item.Detail = nil
 		}
-		return item, watch.matches(item)
+		return item, wanted
 	})
 }
 
