@@ -92,8 +92,8 @@ func (d decimal) shifted(shift int) (n int64, fits bool) {
 
 // PlainNumber writes a number, given in JSON's form, in plain decimal digits:
 // no exponent, no zeros after the last digit of a fraction, "-0" as "0". A
-// number that would need more than most digits, or that is none, is given as it
-// came (X7).
+// number that would take more than most characters, or that is none, is given
+// as it came (X7): a number that is cut later is another number.
 func PlainNumber(number string, most int) string {
 	d, ok := parseDecimal(number)
 	if !ok {
@@ -102,8 +102,14 @@ func PlainNumber(number string, most int) string {
 	if d.digits == "" {
 		return "0"
 	}
-	before, after := max(d.point, 1), max(len(d.digits)-d.point, 0)
-	if before+after > most {
+	length, after := max(d.point, 1), len(d.digits)-d.point
+	if after > 0 {
+		length += 1 + after
+	}
+	if d.negative {
+		length++
+	}
+	if length > most {
 		return number
 	}
 	var b strings.Builder

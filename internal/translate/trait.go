@@ -12,7 +12,6 @@ import (
 const (
 	maxAttribute   = 255 // code points of a value
 	maxAttributeID = 200
-	maxDigits      = 255
 )
 
 // attributes makes attributes of traits (R11), without key and traffic type.
@@ -57,7 +56,7 @@ func (n *notes) attribute(id string, v segment.Value) fme.Attribute {
 	case segment.String:
 		text = v.Text()
 	case segment.Number:
-		text = segment.PlainNumber(v.Raw(), maxDigits)
+		text = segment.PlainNumber(v.Raw(), maxAttribute)
 	default:
 		text = string(v.AppendCompact(nil))
 	}

@@ -155,6 +155,8 @@ func (t *translation) typeDetail() string {
 		return t.result.Type
 	case !t.fields.callType.Exists():
 		return "no type"
+	case t.fields.callType.Kind() == segment.String:
+		return "type is empty"
 	}
 	return "type is " + kindName(t.fields.callType)
 }
