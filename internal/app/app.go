@@ -215,19 +215,13 @@ func (a *App) openCatalog(ctx context.Context) error {
 }
 
 // ensureAdminToken sets the given token, or makes one when there is none yet.
-func (a *App) ensureAdminToken(ctx context.Context) error {
-	token := a.opt.AdminToken
-	if token == "" {
-		if a.catalog.HasAdminToken() {
-			return nil
-		}
-		token = catalog.GenerateToken()
-		a.AdminToken = token
+func (a *App) ensureAdminToken(ctx context.Context) (err error) {
+	if a.opt.AdminToken != "" {
+		err = a.catalog.SetAdminToken(ctx, a.opt.AdminToken)
+	} else {
+		a.AdminToken, err = a.catalog.CreateAdminToken(ctx)
 	}
-	if err := a.catalog.SetAdminToken(ctx, token); err != nil {
-		return fmt.Errorf("keep the admin token: %w", err)
-	}
-	return nil
+	return err
 }
 
 // FindingsError says what is wrong with a configuration file.

@@ -11,6 +11,7 @@ import (
 	"causeway/internal/catalog"
 	"causeway/internal/fme"
 	"causeway/internal/reason"
+	"causeway/internal/segment"
 	"causeway/internal/store"
 	"causeway/internal/stream"
 )
@@ -81,6 +82,11 @@ func (w *impressionWork) send(out map[string]*outgoing, source *catalog.Source, 
 		apiID = environment.APIID
 	}
 	sent := source.Translate.Impression(imp.Environment, apiID, *imp)
+	if len(sent.Call) > segment.MaxCallBytes {
+		// Segment takes no such call, whoever replays it (R45).
+		sent.Reasons = append(sent.Reasons, reason.Note{Code: reason.TooLarge})
+		sent.Call = nil
+	}
 	for _, note := range sent.Reasons {
 		w.count(store.Skip{
 			Environment: imp.Environment, Configuration: source.ID, Type: "outgoing", Code: note.Code,

@@ -136,6 +136,23 @@ func TestReasonsOfImpressionsAreCountedPerSource(t *testing.T) {
 	}
 }
 
+func TestACallThatSegmentWouldNeverTakeIsCountedAndStopsNobody(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	huge := impression("button", "u1", 1767225600000)
+	huge.MachineName = strings.Repeat("m", 40_000)
+	r.append(stream.Impressions, huge)
+	r.append(stream.Impressions, impression("button", "u2", 1767225600000))
+	r.settle()
+	if got := len(r.outgoing("impressions")); got != 1 {
+		t.Errorf("%d calls go out, want the neighbour's", got)
+	}
+	counts, err := r.store.Reasons(t.Context(), production, time.Now().Add(-time.Hour))
+	if err != nil || !slices.ContainsFunc(counts, func(c store.ReasonCount) bool { return c.Code == reason.TooLarge && c.Configuration == "impressions" }) {
+		t.Errorf("counts %+v, %v, want too_large of the source", counts, err)
+	}
+}
+
 func TestCountsUniqueKeysAndEventsOfSDKsAreStored(t *testing.T) {
 	r := newRig(t)
 	r.start()
