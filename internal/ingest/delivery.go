@@ -63,12 +63,13 @@ func (s *Server) delivery(c *exchange, destination *catalog.Destination, kind st
 	if len(signing) > 0 && !signed(body, signing, c.r.Header.Get("X-Signature")) {
 		return &refusal{status: http.StatusUnauthorized, code: reason.SignatureInvalid, message: "X-Signature is missing or does not match the body"}
 	}
-	if alone := bytes.TrimLeft(body, " \t\r\n")[0] == '{'; alone && !supported(calls.Items[0].JSON) {
-		// Segment does not send a 501 again, and shows the message (R13).
-		return &refusal{status: http.StatusNotImplemented, code: reason.UnsupportedType, message: "calls of this type are not supported: identify, group, track, page and screen are"}
-	}
 	if err := s.append(c, stream.Calls, c.record(kind, scheme, body)); err != nil {
 		return err
+	}
+	if alone := bytes.TrimLeft(body, " \t\r\n")[0] == '{'; alone && !supported(calls.Items[0].JSON) {
+		// Segment does not send a 501 again, and shows the message (R13). The
+		// call was appended all the same, so that it can be looked up (R22).
+		return &refusal{status: http.StatusNotImplemented, code: reason.UnsupportedType, message: "calls of this type are not supported: identify, group, track, page and screen are"}
 	}
 	s.answer(c, http.StatusOK, `{"success":true}`)
 	return nil
