@@ -96,9 +96,6 @@ func (v Value) Text() string {
 	return ""
 }
 
-// IsTrue and IsFalse tell the booleans.
-func (v Value) IsTrue() bool { return v.Raw() == "true" }
-
 // IsFalse reports whether the value is the boolean false.
 func (v Value) IsFalse() bool { return v.Raw() == "false" }
 
@@ -251,22 +248,32 @@ func (v Value) AppendCompact(b []byte) []byte {
 		return AppendString(b, v.Text())
 	case Array:
 		b = append(b, '[')
-		for element := range v.Elements() {
-			b = element.AppendCompact(b)
-			b = append(b, ',')
+		for i := v.first(); i < v.after(); i = v.doc.nodes[i].after {
+			b = append(Value{v.doc, i}.AppendCompact(b), ',')
 		}
 		return closeWith(b, ']')
 	case Object:
 		b = append(b, '{')
-		for key, value := range v.Fields() {
-			b = AppendString(b, key)
-			b = append(b, ':')
-			b = value.AppendCompact(b)
-			b = append(b, ',')
+		if v.repeats() {
+			v.fieldsOnce(func(key string, value Value) bool {
+				b = value.appendField(b, key)
+				return true
+			})
+			return closeWith(b, '}')
+		}
+		// Not through Fields: its closures would be most of the cost.
+		for i := v.first(); i < v.after(); i = v.doc.nodes[i].after {
+			b = Value{v.doc, i}.appendField(b, v.doc.key(i))
 		}
 		return closeWith(b, '}')
 	}
 	return append(b, v.Raw()...)
+}
+
+// appendField appends a field with the comma after it.
+func (v Value) appendField(b []byte, key string) []byte {
+	b = append(AppendString(b, key), ':')
+	return append(v.AppendCompact(b), ',')
 }
 
 // closeWith ends a list: the comma after its last member becomes the bracket.

@@ -187,7 +187,7 @@ func FuzzImpression(f *testing.F) {
 	f.Add([]byte(`[{"f":"f","i":[{"k":"u1","t":"on","m":1,"properties":"{\"split\":1,\"split\":{}}"}]}]`), "user")
 	f.Fuzz(func(t *testing.T, body []byte, trafficType string) {
 		impressions, _, err := fme.DecodeImpressions(body)
-		if err != nil {
+		if err != nil || !utf8.ValidString(trafficType) {
 			return
 		}
 		s := &Source{TrafficToIdentity: map[string]string{"user": IdentityUserID, "anonymous": IdentityAnonymousID}, DefaultTrafficType: trafficType}

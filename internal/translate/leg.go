@@ -45,7 +45,7 @@ func (l *legs) add(trafficType, key string) {
 
 // identityLegs are the keys that userId and anonymousId form (R3).
 func (t *translation) identityLegs() legs {
-	var l legs
+	l := legs{list: make([]leg, 0, 4)}
 	l.addID(t, "userId", t.fields.userID, t.d.UserID)
 	l.addID(t, "anonymousId", t.fields.anonymousID, t.d.AnonymousID)
 	return l
