@@ -82,8 +82,11 @@ func (l *lineCounter) Read(p []byte) (int, error) {
 func (l *lineCounter) explain(err error, decoder *json.Decoder) error {
 	at := decoder.InputOffset()
 	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) && syntax.Offset > at {
-		at = syntax.Offset
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		at = l.bytes
+	case errors.As(err, &syntax):
+		at = max(at, syntax.Offset)
 	}
 	line := 1
 	for _, end := range l.ends {
