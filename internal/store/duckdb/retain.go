@@ -41,8 +41,8 @@ func (s *Store) Retain(ctx context.Context, policy store.Retention, now time.Tim
 		if age.column == "day" {
 			before = before.UTC().Truncate(24 * time.Hour) // the day that the limit falls in stays
 		}
-		text := fmt.Sprintf("DELETE FROM %s WHERE %s < ?", age.table, age.column)
-		if err := s.tidy(ctx, statement{text, []any{stamp(before)}}); err != nil {
+		deletion := statement{fmt.Sprintf("DELETE FROM %s WHERE %s < ?", age.table, age.column), []any{stamp(before)}}
+		if err := s.tidy(ctx, deletion); err != nil {
 			return fmt.Errorf("retain %s: %w", age.table, err)
 		}
 	}
@@ -145,10 +145,10 @@ func (s *Store) dropReplaced(ctx context.Context) error {
 			{"attributes", "environment, traffic_type, key, attribute"},
 			{"identities", "environment, traffic_type, key"},
 		} {
-			text := fmt.Sprintf(`DELETE FROM %s WHERE seq IN (SELECT seq FROM (
+			query := fmt.Sprintf(`DELETE FROM %s WHERE seq IN (SELECT seq FROM (
 				SELECT seq, row_number() OVER (PARTITION BY %s ORDER BY time DESC, received_at DESC, seq DESC) AS age
 				FROM %s WHERE hash(key) %% ? = ?) AS aged WHERE age > 1)`, t.table, t.keys, t.table)
-			if err := s.tidy(ctx, statement{text, []any{buckets, bucket}}); err != nil {
+			if err := s.tidy(ctx, statement{query, []any{buckets, bucket}}); err != nil {
 				return err
 			}
 		}

@@ -10,8 +10,8 @@ import (
 // edited; a new one is appended.
 //
 // The column seq numbers rows in the order they were written. Times are UTC.
-// Texts hold no NUL. Small tables that end in a count are sums that Retain
-// adds together; a reader always sums over them.
+// Texts hold no NUL. Every write adds rows to event_type_days and
+// reason_counts and Retain adds them up: a reader always sums over them.
 var migrations = []string{`
 CREATE TABLE events (
 	seq BIGINT NOT NULL, environment VARCHAR NOT NULL, traffic_type VARCHAR NOT NULL, key VARCHAR NOT NULL,

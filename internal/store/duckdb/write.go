@@ -67,6 +67,9 @@ func (s *Store) Write(ctx context.Context, batch *store.Batch, beforeCommit func
 // advance moves the consumer's position, or says that the batch does not
 // follow it.
 func advance(ctx context.Context, tx *transaction, batch *store.Batch) error {
+	if batch.To < batch.From {
+		return errors.New("the batch ends before it begins")
+	}
 	var position int64
 	err := tx.conn.QueryRowContext(ctx, "SELECT sequence FROM positions WHERE consumer = ?", batch.Consumer).Scan(&position)
 	first := errors.Is(err, sql.ErrNoRows)
@@ -76,11 +79,11 @@ func advance(ctx context.Context, tx *transaction, batch *store.Batch) error {
 	if uint64(position) != batch.From {
 		return fmt.Errorf("%w: stored is %d", store.ErrPosition, position)
 	}
-	text := "UPDATE positions SET sequence = ? WHERE consumer = ?"
+	move := "UPDATE positions SET sequence = ? WHERE consumer = ?"
 	if first {
-		text = "INSERT INTO positions (sequence, consumer) VALUES (?, ?)"
+		move = "INSERT INTO positions (sequence, consumer) VALUES (?, ?)"
 	}
-	if err := tx.exec(ctx, text, int64(batch.To), batch.Consumer); err != nil {
+	if err := tx.exec(ctx, move, int64(batch.To), batch.Consumer); err != nil {
 		return fmt.Errorf("move the position: %w", err)
 	}
 	return nil
