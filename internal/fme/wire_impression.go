@@ -144,7 +144,8 @@ func (d *impressionDecoder) add(item gjson.Result, flag string) {
 			case labelField:
 				imp.Label = text(value)
 			case changeField:
-				imp.ChangeNumber, _ = integer(value)
+				n, said := integer(value)
+				imp.ChangeNumber, imp.ChangeNumberZero = n, said && n == 0
 			case timeField:
 				imp.Time = milliTime(value)
 			case previousField:

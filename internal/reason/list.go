@@ -22,6 +22,7 @@ const (
 	IDNotAString       Code = "id_not_a_string"
 	KeyTooLong         Code = "key_too_long"
 	UnknownTrafficType Code = "unknown_traffic_type"
+	SplitOver100       Code = "split_over_100"
 	ValueNotANumber    Code = "value_not_a_number"
 	PropertiesOver300  Code = "properties_over_300"
 	PropertyCut        Code = "property_cut"
@@ -74,6 +75,7 @@ var List = []Info{
 	{IDNotAString, Notes, "An id is neither text nor a number, so it was taken as absent.", "Send ids as text.", "R4, X3"},
 	{KeyTooLong, Notes, "An id is longer than 250 characters; that leg was left out.", "Use ids of at most 250 characters.", "R4"},
 	{UnknownTrafficType, Notes, "A traffic type is not one of the project's; that pair was skipped.", "Add it to the project's trafficTypes, or correct its spelling.", "R5, R19"},
+	{SplitOver100, Notes, "split names more than 100 keys; the first 100 were taken.", "Send several calls, or fewer pairs.", "R5"},
 	{ValueNotANumber, Notes, "Something stands at the value path but it is no plain number, so the event's value is null.", "Send a number, or correct the destination's value path.", "R8, X6"},
 	{PropertiesOver300, Notes, "The call has more than 300 properties; the first 300 were kept.", "Send fewer properties.", "R9"},
 	{PropertyCut, Notes, "A property is longer than 256 characters and was cut.", "Send shorter texts.", "R9"},

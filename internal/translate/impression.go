@@ -60,7 +60,7 @@ func (s *Source) Impression(environment fme.EnvironmentID, environmentAPIID stri
 		Key: imp.Key, Flag: imp.Flag,
 		Outcome:     OutcomeSkipped,
 		TrafficType: or(imp.TrafficType, s.DefaultTrafficType),
-		MessageID:   Library + "-" + hex.EncodeToString(imp.ID[:]),
+		MessageID:   s.messageID(imp.ID),
 	}
 	// The order is X17's.
 	identity, mapped := s.TrafficToIdentity[sent.TrafficType]
@@ -95,6 +95,15 @@ func (s *Source) Impression(environment fme.EnvironmentID, environmentAPIID stri
 	}
 	sent.Outcome = OutcomeSent
 	return sent
+}
+
+// messageID is the messageId of an impression's call (R42). Beside the fields
+// of R42, which make the impression's id, it holds the source's: Segment drops
+// a messageId that it saw anywhere in the last day, so two sources that send
+// one impression to two workspaces must not share one.
+func (s *Source) messageID(impression fme.ID) string {
+	id := fme.NewID("get_treatment", s.ID, string(impression[:]))
+	return Library + "-" + hex.EncodeToString(id[:])
 }
 
 func (s Sent) skip(code reason.Code, detail string) Sent {

@@ -11,6 +11,10 @@ import (
 // maxKey is how long a key may be, in code points (R4).
 const maxKey = 250
 
+// maxPairs is how many pairs of a split are taken. Rulings set no limit, but 32
+// KB of pairs times 32 KB of traits would make millions of rows of one call.
+const maxPairs = 100
+
 // leg is one key that a call is about (R3).
 type leg struct{ trafficType, key string }
 
@@ -81,15 +85,23 @@ func isMap(split segment.Value) bool {
 // addPairs adds the keys that a split in map form names (R5, X4). place is the
 // path to it, with a dot at the end.
 func (l *legs) addPairs(t *translation, place string, split segment.Value) {
+	pairs := 0
 	for element := range split.Elements() {
-		l.addObject(t, place, element)
+		l.addObject(t, place, element, &pairs)
 	}
-	l.addObject(t, place, split)
+	l.addObject(t, place, split, &pairs)
 }
 
-// addObject adds the pairs of one object; v may be of any kind.
-func (l *legs) addObject(t *translation, place string, v segment.Value) {
+// addObject adds the pairs of one object; v may be of any kind. pairs counts
+// those of the whole split.
+func (l *legs) addObject(t *translation, place string, v segment.Value, pairs *int) {
 	for name, id := range v.Fields() {
+		if *pairs++; *pairs > maxPairs {
+			if !t.notes.again(reason.SplitOver100) {
+				t.notes.add(reason.SplitOver100, place+short(name))
+			}
+			continue
+		}
 		trafficType, ok := known(t.d.TrafficTypes, name)
 		if !ok {
 			if !t.notes.again(reason.UnknownTrafficType) {

@@ -13,7 +13,7 @@ import (
 // of the rulings.
 var noteOrder = []reason.Code{
 	reason.IDNotAString, reason.KeyTooLong, // R4
-	reason.UnknownTrafficType,                    // R5
+	reason.UnknownTrafficType, reason.SplitOver100, // R5
 	reason.ValueNotANumber,                       // R8
 	reason.PropertiesOver300, reason.PropertyCut, // R9
 	reason.TimeUnreadable, reason.TimeInFuture, // R10
