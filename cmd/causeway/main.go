@@ -80,7 +80,6 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		kong.Description("Segment calls in, FME events out; impressions in, Segment calls out."),
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { panic(exited(code)) }),
-		kong.UsageOnError(),
 	)
 	if err != nil {
 		panic(err) // the verbs above are wrong, whatever the arguments

@@ -44,22 +44,24 @@ func serverCommand(ts *testscript.TestScript, neg bool, args []string) {
 		}, strings.NewReader(""), io.Discard, writer)
 		_ = writer.Close()
 	}()
+	address, logged := make(chan string, 1), make(chan string, 1)
 	ts.Defer(func() {
 		cancel()
 		if code := <-done; code != exitDone {
 			ts.Logf("the server exited with %d", code)
 		}
+		ts.Logf("the server said:\n%s", <-logged)
 	})
-	address := make(chan string, 1)
 	go func() {
+		var log strings.Builder
 		for lines := bufio.NewScanner(reader); lines.Scan(); {
 			if _, base, ok := strings.Cut(lines.Text(), " serves "); ok {
 				address <- base
-			} else if !ok && len(lines.Text()) > 0 {
-				ts.Logf("server: %s", lines.Text())
 			}
+			log.WriteString(lines.Text() + "\n")
 		}
 		close(address)
+		logged <- log.String()
 	}()
 	select {
 	case base, ok := <-address:

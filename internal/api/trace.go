@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"causeway/internal/fme"
@@ -208,18 +209,16 @@ func counted(n int, noun string) string {
 
 // traceStored finds what the copies became, in the environments they reached.
 func (s *Server) traceStored(ctx context.Context, id string, out *shownTrace) error {
-	seen := map[fme.EnvironmentID]bool{}
-	for _, project := range s.catalog.Snapshot().Projects() {
-		for _, e := range project.Environments {
-			events, err := s.store.Events(ctx, store.EventQuery{Environment: e.ID, MessageID: id, Span: store.Span{Limit: traceEvents}})
-			if err != nil {
-				return err
-			}
-			for _, event := range events.Items {
-				out.Events = append(out.Events, showEvent(event))
-			}
+	for _, environment := range s.environmentsOf(out.Copies) {
+		events, err := s.store.Events(ctx, store.EventQuery{Environment: environment, MessageID: id, Span: store.Span{Limit: traceEvents}})
+		if err != nil {
+			return err
+		}
+		for _, event := range events.Items {
+			out.Events = append(out.Events, showEvent(event))
 		}
 	}
+	seen := map[fme.EnvironmentID]bool{}
 	for _, copied := range out.Copies {
 		// The store knows attributes by key; the call, translated again, knows
 		// which keys those are. One translation for each environment is enough.
@@ -238,6 +237,26 @@ func (s *Server) traceStored(ctx context.Context, id string, out *shownTrace) er
 		}
 	}
 	return nil
+}
+
+// environmentsOf are those that the copies reached; all when no copy is known
+// any more, since events are kept for longer than calls.
+func (s *Server) environmentsOf(copies []tracedCall) []fme.EnvironmentID {
+	var ids []fme.EnvironmentID
+	for _, copied := range copies {
+		if !slices.Contains(ids, copied.Environment) {
+			ids = append(ids, copied.Environment)
+		}
+	}
+	if len(copies) > 0 {
+		return ids
+	}
+	for _, project := range s.catalog.Snapshot().Projects() {
+		for _, e := range project.Environments {
+			ids = append(ids, e.ID)
+		}
+	}
+	return ids
 }
 
 func (t *shownTrace) addAttributes(environment fme.EnvironmentID, identity fme.Identity, customer store.Customer) {
