@@ -429,9 +429,10 @@ func TestALostRaceIsStaleWithARevisionAndTriedAgainWithout(t *testing.T) {
 		wg.Go(func() {
 			for n := range each {
 				for {
-					doc := c.Export()
+					snapshot := c.Snapshot() // document and revision of one moment
+					doc := snapshot.Document()
 					doc.Projects[0].Flags = append(doc.Projects[0].Flags, FlagSpec{Name: fmt.Sprintf("flag-%d-%d", i, n), TrafficType: "user"})
-					_, err := c.Apply(t.Context(), doc, "test", c.Snapshot().Revision)
+					_, err := c.Apply(t.Context(), doc, "test", snapshot.Revision)
 					if errors.Is(err, ErrStale) {
 						time.Sleep(time.Millisecond)
 						continue
