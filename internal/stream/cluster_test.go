@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats-server/v2/server"
 )
 
@@ -120,6 +121,14 @@ func TestAClusterThatLosesItsLeaderLosesAndDoublesNothing(t *testing.T) {
 		senders[i] = &sender{}
 		all.Go(func() { senders[i].run(load, s, fmt.Sprint("sender", i)) })
 	}
+	queue := outboundTest(t, s, "a")
+	origin := uint64(0) // the newest that was published to an outbound stream
+	all.Go(func() {
+		for ; load.Err() == nil; origin++ {
+			for s.PublishOutbound(t.Context(), "a", origin+1, calls(fmt.Sprint(origin+1), 2)) != nil {
+			}
+		}
+	})
 	var followed atomic.Int64 // frames a reader saw meanwhile
 	all.Go(func() { followed.Store(follow(load, t, s)) })
 
@@ -162,6 +171,13 @@ func TestAClusterThatLosesItsLeaderLosesAndDoublesNothing(t *testing.T) {
 	}
 	if slowest > 2*time.Second {
 		t.Errorf("an append took %v, bounded to 1 s", slowest)
+	}
+	var outgoing []string
+	for o := uint64(1); o <= origin; o++ {
+		outgoing = append(outgoing, texts(calls(fmt.Sprint(o), 2))...)
+	}
+	if diff := cmp.Diff(outgoing, drain(t, queue)); diff != "" || origin == 0 {
+		t.Errorf("calls of %d origins went out (-want +got):\n%s", origin, diff)
 	}
 	t.Logf("%d acknowledged, %d refused, %d sent again and there twice, slowest %v", acknowledged, refused, extra, slowest)
 }

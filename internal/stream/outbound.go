@@ -59,7 +59,10 @@ func readMark(h nats.Header) (m mark, err error) {
 type outbox struct {
 	source, stream, subject string
 
-	opened atomic.Bool // Outbound was called in this process
+	exists atomic.Bool // the stream was seen
+
+	opening sync.Mutex
+	queue   *Outbound // once it was opened; under opening
 
 	mu    sync.Mutex
 	known bool   // last and mark are the stream's
@@ -86,11 +89,14 @@ func (s *Streams) outbox(ctx context.Context, source string) (*outbox, error) {
 	}
 	s.mu.Lock()
 	box, ok := s.outboxes[source]
+	if !ok {
+		box = &outbox{source: source, stream: outboundPrefix + source, subject: "outbound." + source}
+		s.outboxes[source] = box
+	}
 	s.mu.Unlock()
-	if ok {
+	if box.exists.Load() {
 		return box, nil
 	}
-	box = &outbox{source: source, stream: outboundPrefix + source, subject: "outbound." + source}
 	err := s.ensureStream(ctx, jetstream.StreamConfig{
 		Name:     box.stream,
 		Subjects: []string{box.subject},
@@ -102,12 +108,7 @@ func (s *Streams) outbox(ctx context.Context, source string) (*outbox, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if other, ok := s.outboxes[source]; ok {
-		return other, nil
-	}
-	s.outboxes[source] = box
+	box.exists.Store(true)
 	return box, nil
 }
 
@@ -176,8 +177,8 @@ func (s *Streams) changeOutbox(ctx context.Context, source string, step func(now
 	defer box.mu.Unlock()
 	for {
 		done, err := s.nextParcel(ctx, box, step, sent)
-		if errors.Is(err, ErrUnavailable) && s.embedded == nil {
-			s.forgetOutbox(source) // another node may have dropped the stream
+		if errors.Is(err, ErrUnavailable) {
+			box.exists.Store(false) // another node may have dropped the stream
 		}
 		if done || err != nil {
 			return err
@@ -237,11 +238,13 @@ func (s *Streams) send(ctx context.Context, box *outbox, next mark, part []json.
 	return true, nil
 }
 
-// forgetOutbox makes the next use look at the stream again.
-func (s *Streams) forgetOutbox(source string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.outboxes, source)
+// close ends the queue, if it was opened.
+func (box *outbox) close() {
+	box.opening.Lock()
+	defer box.opening.Unlock()
+	if box.queue != nil {
+		_ = box.queue.answers.Unsubscribe() // or the connection is closed
+	}
 }
 
 // load learns how the stream ends. The caller holds box.mu.
@@ -330,7 +333,13 @@ func (s *Streams) DropOutbound(ctx context.Context, source string) error {
 	if err := checkSlug("source", source); err != nil {
 		return err
 	}
-	s.forgetOutbox(source)
+	s.mu.Lock()
+	box := s.outboxes[source]
+	delete(s.outboxes, source)
+	s.mu.Unlock()
+	if box != nil {
+		box.close()
+	}
 	if err := s.js.DeleteStream(ctx, outboundPrefix+source); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
 		return fmt.Errorf("drop the outbound stream of %s: %w", source, s.closedOr(err))
 	}
@@ -344,7 +353,9 @@ func (s *Streams) trimOutboxes() {
 	s.mu.Lock()
 	boxes := make([]*outbox, 0, len(s.outboxes))
 	for _, box := range s.outboxes {
-		boxes = append(boxes, box)
+		if box.exists.Load() {
+			boxes = append(boxes, box)
+		}
 	}
 	s.mu.Unlock()
 	for _, box := range boxes {

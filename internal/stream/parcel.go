@@ -5,7 +5,9 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -25,7 +27,7 @@ const (
 	// cannot buffer it would drop. fetchBytes is above the largest message.
 	fetchBytes   = 16 << 20
 	fetchParcels = 1000
-	// ackWait bounds one acknowledgement.
+	// ackWait bounds the silence between the answers to acknowledgements.
 	ackWait = 5 * time.Second
 )
 
@@ -35,6 +37,15 @@ type Outbound struct {
 	streams  *Streams
 	box      *outbox
 	consumer jetstream.Consumer
+
+	mu       sync.Mutex
+	inbox    string // requests are answered at inbox.1, inbox.2 ...
+	requests int
+	// answers hears all of them for as long as the queue is open. In a cluster
+	// the word that a request is over may overtake messages; what comes late is
+	// returned by the next call. If nobody listened any more it would count as
+	// held and come again only after ParcelHold.
+	answers *nats.Subscription
 }
 
 // A Parcel is some calls on their way out. Until it is acknowledged it will be
@@ -59,7 +70,12 @@ func (s *Streams) Outbound(ctx context.Context, source string) (*Outbound, error
 	if err != nil {
 		return nil, err
 	}
-	o := &Outbound{streams: s, box: box}
+	box.opening.Lock()
+	defer box.opening.Unlock()
+	if box.queue != nil {
+		return box.queue, nil
+	}
+	o := &Outbound{streams: s, box: box, inbox: s.nc.NewInbox()}
 	err = s.retry(ctx, "open the outbound queue of "+source, func(ctx context.Context) error {
 		handle, err := s.js.Stream(ctx, box.stream)
 		if err != nil {
@@ -71,11 +87,8 @@ func (s *Streams) Outbound(ctx context.Context, source string) (*Outbound, error
 			AckWait:       ParcelHold,
 			MaxAckPending: maxHeld,
 		})
-		if err != nil {
+		if err != nil || s.embedded == nil || o.consumer.CachedInfo().NumAckPending == 0 {
 			return err
-		}
-		if box.opened.Load() || s.embedded == nil || o.consumer.CachedInfo().NumAckPending == 0 {
-			return nil
 		}
 		_, err = handle.ResetConsumer(ctx, deliverer)
 		return err
@@ -83,7 +96,13 @@ func (s *Streams) Outbound(ctx context.Context, source string) (*Outbound, error
 	if err != nil {
 		return nil, err
 	}
-	box.opened.Store(true)
+	if o.answers, err = s.nc.SubscribeSync(o.inbox + ".*"); err != nil {
+		return nil, s.closedOr(err)
+	}
+	if err := o.answers.SetPendingLimits(-1, -1); err != nil { // requests are the limit
+		return nil, s.closedOr(err)
+	}
+	box.queue = o
 	return o, nil
 }
 
@@ -91,10 +110,7 @@ func (s *Streams) Outbound(ctx context.Context, source string) (*Outbound, error
 // waits for the first message only, and then says that there are no more.
 //
 // It is written out here because the client library's fetch either waits until
-// the whole batch is there or is not bounded by bytes; and where the library
-// stops listening at its own time, this listens until the server says that the
-// request is over: a message under way to nobody would be held by nobody, and
-// come again only after ParcelHold.
+// the whole batch is there or is not bounded by bytes.
 type pullRequest struct {
 	Batch    int           `json:"batch"`
 	MaxBytes int           `json:"max_bytes"`
@@ -109,7 +125,7 @@ func (o *Outbound) Next(ctx context.Context, maxParcels int, wait time.Duration)
 	wait = max(wait, 10*time.Millisecond)
 	maxParcels = min(maxParcels, fetchParcels)
 	messages, err := o.pull(ctx, pullRequest{Batch: maxParcels, MaxBytes: fetchBytes, NoWait: true, Expires: wait})
-	if err != nil && ctx.Err() == nil {
+	if err != nil && len(messages) == 0 && ctx.Err() == nil {
 		return nil, fmt.Errorf("next parcels of %s: %w", o.box.source, o.streams.closedOr(err))
 	}
 	var parcels []*Parcel
@@ -125,40 +141,33 @@ func (o *Outbound) Next(ctx context.Context, maxParcels int, wait time.Duration)
 	return parcels, ctx.Err()
 }
 
-// pull sends one request and collects what the server delivers for it.
+// pull sends one request and collects what the server delivers for it. With an
+// error it returns what came before.
 func (o *Outbound) pull(ctx context.Context, request pullRequest) (messages []*nats.Msg, err error) {
 	body, err := json.Marshal(request)
 	if err != nil {
 		return nil, err
 	}
-	nc := o.streams.nc
-	inbox := nc.NewInbox()
-	sub, err := nc.SubscribeSync(inbox)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = sub.Unsubscribe() }()
-	if err := sub.SetPendingLimits(-1, -1); err != nil { // the request is the limit
-		return nil, err
-	}
-	if err := nc.PublishRequest("$JS.API.CONSUMER.MSG.NEXT."+o.box.stream+"."+deliverer, inbox, body); err != nil {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.requests++
+	reply := o.inbox + "." + strconv.Itoa(o.requests)
+	if err := o.streams.nc.PublishRequest("$JS.API.CONSUMER.MSG.NEXT."+o.box.stream+"."+deliverer, reply, body); err != nil {
 		return nil, err
 	}
 	for len(messages) < request.Batch {
-		msg, err := nextMessage(ctx, sub, request.Expires+pageWait)
+		msg, err := nextMessage(ctx, o.answers, request.Expires+pageWait)
 		if err != nil {
 			return messages, err
 		}
 		switch status, text := msg.Header.Get("Status"), msg.Header.Get("Description"); {
 		case status == "":
 			messages = append(messages, msg)
+		case msg.Subject != reply, status == "100": // of an older request; a sign of life
 		case status == "404", status == "408", strings.Contains(text, "MaxBytes"), strings.Contains(text, "Batch Completed"):
 			return messages, nil
-		case status == "100": // a sign of life
-		case len(messages) > 0:
-			return messages, nil
 		default: // the consumer or its leader went away
-			return nil, fmt.Errorf("%w: the server answered %s %s", ErrUnavailable, status, text)
+			return messages, fmt.Errorf("%w: the server answered %s %s", ErrUnavailable, status, text)
 		}
 	}
 	return messages, nil
@@ -196,12 +205,44 @@ func (o *Outbound) parcel(msg *nats.Msg) (*Parcel, error) {
 }
 
 // Ack says that the parcel is done with for good, and returns when that is
-// known to be recorded.
-func (p *Parcel) Ack(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, ackWait)
-	defer cancel()
-	if _, err := p.queue.streams.nc.RequestWithContext(ctx, p.reply, []byte("+ACK")); err != nil {
-		return p.problem("acknowledge", err)
+// known to be recorded. For many parcels Outbound.Ack is faster.
+func (p *Parcel) Ack(ctx context.Context) error { return p.queue.Ack(ctx, p) }
+
+// Ack says that the parcels are done with for good, and returns when that is
+// known to be recorded. After an error some of them may come again.
+func (o *Outbound) Ack(ctx context.Context, parcels ...*Parcel) error {
+	err := o.ack(ctx, parcels)
+	if err != nil {
+		if passing(err) {
+			err = fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+		return fmt.Errorf("acknowledge %d parcels of %s: %w", len(parcels), o.box.source, o.streams.closedOr(err))
+	}
+	return nil
+}
+
+// ack sends every acknowledgement at once and then counts the answers.
+func (o *Outbound) ack(ctx context.Context, parcels []*Parcel) error {
+	nc := o.streams.nc
+	inbox := nc.NewInbox()
+	sub, err := nc.SubscribeSync(inbox)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	for _, p := range parcels {
+		if err := nc.PublishRequest(p.reply, inbox, []byte("+ACK")); err != nil {
+			return err
+		}
+	}
+	for range parcels {
+		answer, err := nextMessage(ctx, sub, ackWait)
+		if err != nil {
+			return err
+		}
+		if status := answer.Header.Get("Status"); status != "" {
+			return fmt.Errorf("%w: the server answered %s", ErrUnavailable, status)
+		}
 	}
 	return nil
 }
@@ -210,16 +251,9 @@ func (p *Parcel) Ack(ctx context.Context) error {
 // than every ParcelHold.
 func (p *Parcel) Working() error {
 	if err := p.queue.streams.nc.Publish(p.reply, []byte("+WPI")); err != nil {
-		return p.problem("hold", err)
+		return fmt.Errorf("hold parcel %d of %s: %w", p.Sequence, p.queue.box.source, p.queue.streams.closedOr(err))
 	}
 	return nil
-}
-
-func (p *Parcel) problem(what string, err error) error {
-	if passing(err) {
-		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	return fmt.Errorf("%s parcel %d of %s: %w", what, p.Sequence, p.queue.box.source, p.queue.streams.closedOr(err))
 }
 
 // Pending returns how many parcels are not acknowledged yet and when the

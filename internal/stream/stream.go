@@ -202,7 +202,7 @@ func Open(ctx context.Context, o Options) (_ *Streams, err error) {
 	if err := s.openAudit(ctx); err != nil {
 		return nil, err
 	}
-	s.tasks.Go(s.keepHouse)
+	s.keepHouse()
 	return s, nil
 }
 

@@ -31,29 +31,32 @@ func (s *Streams) Processed(name Name, sequence uint64) {
 	}
 }
 
+// every calls do again and again until the streams close.
+func (s *Streams) every(pause time.Duration, do func()) {
+	s.tasks.Go(func() {
+		ticker := time.NewTicker(pause)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-s.closing.Done():
+				return
+			case <-ticker.C:
+				do()
+			}
+		}
+	})
+}
+
 // keepHouse watches the disk and trims until the streams close.
 func (s *Streams) keepHouse() {
-	disk := time.NewTicker(diskEvery)
-	defer disk.Stop()
-	journals := time.NewTicker(journalsEvery)
-	defer journals.Stop()
-	outbound := time.NewTicker(outboundEvery)
-	defer outbound.Stop()
-	for {
-		select {
-		case <-s.closing.Done():
-			return
-		case <-disk.C:
-			s.watchDisk()
-		case <-journals.C:
-			for _, j := range s.journals {
-				j.keepHouse()
-			}
-			s.revive()
-		case <-outbound.C:
-			s.trimOutboxes()
+	s.every(diskEvery, s.watchDisk)
+	s.every(journalsEvery, func() {
+		for _, j := range s.journals {
+			j.keepHouse()
 		}
-	}
+		s.revive()
+	})
+	s.every(outboundEvery, s.trimOutboxes)
 }
 
 // watchDisk stops everything from being accepted while the disk is nearly
