@@ -10,8 +10,6 @@ import (
 	"iter"
 
 	"causeway/internal/segment"
-
-	"github.com/tidwall/gjson"
 )
 
 // Values reads whatever a person pastes: JSON values one after another, so one
@@ -104,7 +102,8 @@ func (l *lineCounter) explain(err error, decoder *json.Decoder) error {
 }
 
 // Calls reads Segment calls: single ones, arrays, NDJSON and batches of the
-// tracking API, mixed as they come.
+// tracking API, mixed as they come. Of the limits of the doors only that of one
+// call applies (X14), so a file may be longer than a request.
 func Calls(r io.Reader) iter.Seq2[segment.Item, error] {
 	return func(yield func(segment.Item, error) bool) {
 		for value, err := range Values(r) {
@@ -112,19 +111,17 @@ func Calls(r io.Reader) iter.Seq2[segment.Item, error] {
 				yield(segment.Item{}, err)
 				return
 			}
-			if !isBatch(value) {
+			batch, ok := openBatch(value)
+			if !ok {
 				if !yield(segment.Item{JSON: value, Size: len(value)}, nil) {
 					return
 				}
 				continue
 			}
-			body, err := segment.ParseTracking(true, value)
-			if err != nil {
-				yield(segment.Item{}, fmt.Errorf("a batch that the tracking API would refuse: %w", err))
-				return
-			}
-			for _, item := range body.Items {
-				if !yield(item, nil) {
+			context, integrations := ofAll(batch.Field("context")), ofAll(batch.Field("integrations"))
+			for call := range batch.Field("batch").Elements() {
+				raw := call.Raw()
+				if !yield(segment.Item{JSON: []byte(raw), Size: len(raw), Context: context, Integrations: integrations}, nil) {
 					return
 				}
 			}
@@ -132,11 +129,22 @@ func Calls(r io.Reader) iter.Seq2[segment.Item, error] {
 	}
 }
 
-// isBatch tells the tracking API's envelope from a call that has a field named
-// batch: an envelope has no type of its own.
-func isBatch(value json.RawMessage) bool {
+// openBatch tells the tracking API's envelope from a call that has a field
+// named batch: an envelope has no type of its own.
+func openBatch(value json.RawMessage) (segment.Value, bool) {
 	if !bytes.Contains(value, []byte(`"batch"`)) {
-		return false
+		return segment.Value{}, false
 	}
-	return gjson.GetBytes(value, "batch").IsArray() && !gjson.GetBytes(value, "type").Exists()
+	batch, ok := segment.ParseTop(string(value), 3) // the envelope, the list, its calls
+	return batch, ok && batch.Field("batch").Kind() == segment.Array && !batch.Field("type").Exists()
+}
+
+// ofAll is what a batch says of all its calls. One that no call could carry is
+// left out, as the tracking API's door does.
+func ofAll(v segment.Value) segment.Value {
+	if v.Kind() != segment.Object || len(v.Raw()) > segment.MaxCallBytes {
+		return segment.Value{}
+	}
+	whole, _ := segment.ParseJSON(v.Raw()) // it is JSON: it was read before
+	return whole
 }

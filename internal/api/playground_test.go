@@ -161,3 +161,18 @@ func FuzzValues(f *testing.F) {
 		}
 	})
 }
+
+func TestABatchLendsItsContextAndMayBeLongerThanARequest(t *testing.T) {
+	call := `{"type":"track","userId":"u1","event":"E","properties":{"x":"` + strings.Repeat("y", 3000) + `"}}`
+	text := `{"batch":[` + strings.Repeat(call+",", 299) + call + `],"context":{"library":{"name":"causeway"}}}`
+	count := 0
+	for item, err := range api.Calls(strings.NewReader(text)) {
+		if err != nil || item.Size != len(call) || item.Context.Field("library").Field("name").Text() != "causeway" {
+			t.Fatalf("item %d: %v %d bytes", count, err, item.Size)
+		}
+		count++
+	}
+	if count != 300 {
+		t.Errorf("%d calls", count)
+	}
+}
