@@ -75,7 +75,6 @@ type Server struct {
 	started time.Time
 
 	guard    *guard
-	applying sync.Mutex // one change of the catalog at a time
 	closing  sync.Once
 	closed   chan struct{} // when the live streams must end
 

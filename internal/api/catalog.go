@@ -64,18 +64,18 @@ func (s *Server) applyCatalog(r *request) error {
 	if dryRun {
 		return s.planCatalog(r, doc, match)
 	}
-	// Apply takes revision 0 for "whatever is there", so that an If-Match of
-	// the empty configuration must be compared here, one change at a time.
-	s.applying.Lock()
-	defer s.applying.Unlock()
 	current := s.catalog.Snapshot().Revision
 	if !matches(match, current) {
 		return s.staleCatalog(doc)
 	}
-	if match == "*" {
-		current = 0
+	over := current
+	switch {
+	case match == "*":
+		over = 0 // whatever is there
+	case current == 0:
+		over = catalog.FromEmpty
 	}
-	change, err := s.catalog.Apply(r.Context(), doc, actorOf(r), current)
+	change, err := s.catalog.Apply(r.Context(), doc, actorOf(r), over)
 	var invalid *catalog.InvalidError
 	switch {
 	case errors.As(err, &invalid):

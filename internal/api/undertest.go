@@ -24,23 +24,12 @@ func DestinationIn(doc *catalog.Document, name string) (*translate.Destination, 
 		for j := range p.Segment.Destinations {
 			spec := &p.Segment.Destinations[j]
 			if spec.Name == name || catalog.Slug(spec.Name) == name {
-				return destinationOf(p, spec), nil
+				return spec.Translation(p), nil
 			}
 			names = append(names, spec.Name)
 		}
 	}
 	return nil, refuse(http.StatusNotFound, "destination_unknown", "There is no destination %q. The destinations are: %s.", name, listOf(names))
-}
-
-func destinationOf(p *catalog.ProjectSpec, spec *catalog.DestinationSpec) *translate.Destination {
-	return &translate.Destination{
-		ID: catalog.Slug(spec.Name), Environment: fme.NewEnvironmentID(p.Name, spec.Environment), TrafficTypes: p.TrafficTypes,
-		UserID: spec.Identities.UserID, AnonymousID: spec.Identities.AnonymousID,
-		Identify: spec.Identify, Track: spec.Track.Enabled, Pages: spec.Pages.Enabled, Screens: spec.Screens.Enabled,
-		EventType: spec.Track.EventType, Value: spec.Track.Value,
-		PageTemplate: spec.Pages.Template, ScreenTemplate: spec.Screens.Template,
-		GroupTrafficType: spec.GroupTrafficType, RepairNames: spec.RepairNames, AcceptOwnEcho: spec.AcceptOwnEcho,
-	}
 }
 
 // SourceUnderTest is a source, and the environment and flags that impressions
@@ -75,11 +64,8 @@ func sourceOf(p *catalog.ProjectSpec, spec *catalog.SourceSpec, environment, ver
 		return nil, refuse(http.StatusBadRequest, "environment_missing", "The source %q has several environments. Name one of them: %s.", spec.Name, listOf(spec.Environments))
 	}
 	s := &SourceUnderTest{
-		source: &translate.Source{
-			ID: catalog.Slug(spec.Name), TrafficToIdentity: spec.Identities, Event: spec.Event,
-			SendControl: spec.SendControl, DefaultTrafficType: spec.DefaultTrafficType, LibraryVersion: version,
-		},
-		flags: map[string]string{},
+		source: spec.Translation(version),
+		flags:  map[string]string{},
 	}
 	for _, name := range spec.Environments {
 		id := fme.NewEnvironmentID(p.Name, name)
@@ -152,7 +138,7 @@ func destinationFrom(p *catalog.ProjectSpec, environment string, settings map[st
 		problem.Findings = findings
 		return nil, problem
 	}
-	return destinationOf(&tried.Projects[0], &tried.Projects[0].Segment.Destinations[0]), nil
+	return tried.Projects[0].Segment.Destinations[0].Translation(&tried.Projects[0]), nil
 }
 
 func namedSpecs(environments []catalog.EnvironmentSpec) []map[string]string {
