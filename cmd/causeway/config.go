@@ -154,9 +154,9 @@ func (c *applyCmd) print(cli *cliContext, answer change) error {
 	case len(answer.Differences) == 0:
 		fmt.Fprintf(cli.Stderr, "nothing to change; the configuration is at revision %d\n", answer.Revision)
 	case c.DryRun:
-		fmt.Fprintf(cli.Stderr, "%d differences; nothing was applied (--dry-run)\n", len(answer.Differences))
+		fmt.Fprintf(cli.Stderr, "differences: %d; nothing was applied (--dry-run)\n", len(answer.Differences))
 	default:
-		fmt.Fprintf(cli.Stderr, "%d differences applied; the configuration is at revision %d\n", len(answer.Differences), answer.Revision)
+		fmt.Fprintf(cli.Stderr, "differences applied: %d; the configuration is at revision %d\n", len(answer.Differences), answer.Revision)
 	}
 	return nil
 }

@@ -74,9 +74,9 @@ type Server struct {
 	timeout time.Duration
 	started time.Time
 
-	guard    *guard
-	closing  sync.Once
-	closed   chan struct{} // when the live streams must end
+	guard   *guard
+	closing sync.Once
+	closed  chan struct{} // when the live streams must end
 
 	requests     *prometheus.CounterVec
 	durations    *prometheus.HistogramVec

@@ -305,7 +305,15 @@ func (d *Deliver) record(attempt store.Delivery) {
 	}
 	d.opt.Tail.Publish(tail.Item{
 		Kind: tail.Delivery, Time: attempt.StartedAt, Configuration: attempt.Source, Type: status, Outcome: attempt.Outcome,
-		Summary: fmt.Sprintf("%d calls to Segment: %s in %s", attempt.Calls, status, attempt.Duration.Round(time.Millisecond)),
+		Summary: fmt.Sprintf("%s to Segment: %s in %s", counted(attempt.Calls), status, attempt.Duration.Round(time.Millisecond)),
 		Detail:  attempt,
 	})
+}
+
+// counted says how many calls there are.
+func counted(calls int) string {
+	if calls == 1 {
+		return "1 call"
+	}
+	return fmt.Sprintf("%d calls", calls)
 }
