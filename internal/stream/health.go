@@ -25,7 +25,7 @@ func (s *Streams) Health(ctx context.Context) error {
 	if s.diskLow.Load() {
 		problems = append(problems, fmt.Errorf("the disk of %s has less than %d bytes free", s.options.Dir, s.options.ReserveDisk))
 	}
-	if s.stuck.Load() && s.embedded != nil && s.embedded.sick() {
+	if s.broken() {
 		problems = append(problems, errors.New("the embedded stream server met an error and takes nothing until it is restarted, which happens as soon as the disk allows; the log says more"))
 	}
 	for _, name := range []Name{Calls, Impressions} {

@@ -150,6 +150,9 @@ func (o *Outbound) pull(ctx context.Context, request pullRequest) (messages []*n
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if late, err := o.late(ctx, request.Batch); len(late) > 0 || err != nil {
+		return late, err
+	}
 	o.requests++
 	reply := o.inbox + "." + strconv.Itoa(o.requests)
 	if err := o.streams.nc.PublishRequest("$JS.API.CONSUMER.MSG.NEXT."+o.box.stream+"."+deliverer, reply, body); err != nil {
@@ -168,6 +171,24 @@ func (o *Outbound) pull(ctx context.Context, request pullRequest) (messages []*n
 			return messages, nil
 		default: // the consumer or its leader went away
 			return messages, fmt.Errorf("%w: the server answered %s %s", ErrUnavailable, status, text)
+		}
+	}
+	return messages, nil
+}
+
+// late returns what came after the request that it was for.
+func (o *Outbound) late(ctx context.Context, most int) (messages []*nats.Msg, err error) {
+	waiting, _, err := o.answers.Pending()
+	if err != nil {
+		return nil, err
+	}
+	for ; waiting > 0 && len(messages) < most; waiting-- {
+		msg, err := nextMessage(ctx, o.answers, pageWait)
+		if err != nil {
+			return messages, err
+		}
+		if msg.Header.Get("Status") == "" {
+			messages = append(messages, msg)
 		}
 	}
 	return messages, nil

@@ -121,9 +121,8 @@ func (e *embedded) shutdown() {
 	}
 }
 
-// sick reports whether the server has met an error that it may hold on to: a
-// failed write stops a stream, or all of them, until the server is restarted.
-func (e *embedded) sick() bool { return e.errors.Load() > 0 || !e.running().JetStreamEnabled() }
+// stopped reports whether the storage engine has stopped itself.
+func (e *embedded) stopped() bool { return !e.running().JetStreamEnabled() }
 
 // restart stops the server and starts it again.
 func (e *embedded) restart() error {

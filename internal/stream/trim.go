@@ -16,6 +16,7 @@ const (
 	journalsEvery = time.Second            // how often calls and impressions are trimmed
 	outboundEvery = 2 * time.Second        // how often outbound streams are
 	houseWait     = 5 * time.Second        // how long one of these may take
+	reviveEvery   = 30 * time.Second       // how often a broken server is restarted
 )
 
 // Processed tells the stream that frames up to sequence are done with for
@@ -87,19 +88,25 @@ func (s *Streams) watchDisk() {
 	}
 }
 
-// revive restarts the embedded server when it has met an error, a publish got
-// no answer since, and the disk has room: after a failed write the server holds
-// on to the error, and a stream takes nothing more until then. Nothing that was
-// acknowledged is touched.
+// revive restarts the embedded server when its storage engine has stopped, or
+// when it has met an error and a publish got no answer since: after a failed
+// write the server holds on to the error, and a stream takes nothing more until
+// then. Nothing that was acknowledged is touched.
 func (s *Streams) revive() {
-	if s.embedded == nil || s.diskLow.Load() || !s.stuck.Swap(false) || !s.embedded.sick() {
+	if s.diskLow.Load() || !s.broken() || time.Since(s.revived) < reviveEvery {
 		return
 	}
 	s.log.Warn("restarting the embedded stream server after an error")
+	s.revived = time.Now()
+	s.stuck.Store(false)
 	if err := s.embedded.restart(); err != nil {
-		s.stuck.Store(true) // try again
 		s.log.Error("cannot restart the embedded stream server", "err", err)
 	}
+}
+
+// broken reports whether the embedded server needs a restart.
+func (s *Streams) broken() bool {
+	return s.embedded != nil && (s.embedded.stopped() || s.stuck.Load() && s.embedded.errors.Load() > 0)
 }
 
 // keepHouse trims by age and by budget, and reports what the stream holds.
@@ -114,7 +121,7 @@ func (j *journal) keepHouse() {
 		s.metrics.holds(string(j.name), state.Bytes, j.budget, unprocessed)
 		if excess := float64(state.Bytes) - highWater*float64(j.budget); excess > 0 {
 			_, err = j.dropProcessed(ctx, int64(float64(state.Bytes)-lowWater*float64(j.budget)))
-		} else if state.Msgs > 0 && time.Since(state.FirstTime) > s.options.KeepProcessed {
+		} else if state.Msgs > 0 && state.FirstSeq <= j.processed.Load() && time.Since(state.FirstTime) > s.options.KeepProcessed+ageSlack(s.options.KeepProcessed) {
 			err = j.dropOld(ctx)
 		}
 	}
@@ -122,6 +129,10 @@ func (j *journal) keepHouse() {
 		s.log.Warn("cannot trim a stream now", "stream", j.name, "err", err)
 	}
 }
+
+// ageSlack is how much too old frames may get, because dropping many at once
+// costs as much as dropping one.
+func ageSlack(keep time.Duration) time.Duration { return min(keep/20, 10*time.Minute) }
 
 // dropOld drops processed frames that are older than Options.KeepProcessed.
 func (j *journal) dropOld(ctx context.Context) error {
