@@ -57,6 +57,7 @@ type SDKKey struct {
 	Name        string
 	Type        string // ServerSide or ClientSide
 	Environment *Environment
+	Limits      Limits
 }
 
 // Source is a configuration that sends impressions to Segment.
@@ -73,6 +74,7 @@ type Destination struct {
 	ID, Name    string
 	Environment *Environment
 	Translate   *translate.Destination
+	Limits      Limits
 
 	key, secret digest
 	signing     Secret // plain
@@ -97,6 +99,7 @@ type Listener struct {
 	ID, Name    string
 	Kind        string // FMEWebhook or ImpressionListener
 	Environment *Environment
+	Limits      Limits
 
 	secret digest
 }

@@ -59,6 +59,7 @@ func (s *Server) body(c *exchange, limit int) ([]byte, error) {
 	if len(raw) > limit {
 		return nil, c.tooLarge(limit)
 	}
+	c.size = len(raw)
 	return raw, nil
 }
 

@@ -51,6 +51,9 @@ func (s *Server) webhook(c *exchange) error {
 // answer within 5 s and sends again after a 5xx.
 func (s *Server) delivery(c *exchange, destination *catalog.Destination, kind stream.Kind, scheme string, signing []byte) error {
 	c.environment, c.configuration = destination.Environment.ID, destination.ID
+	if err := s.admit(c, "destination/"+destination.ID, destination.Limits.Or(s.opt.Limits)); err != nil {
+		return err
+	}
 	c.until = time.Now().Add(s.opt.AppendWait)
 	body, err := s.body(c, segment.MaxDeliveryBytes)
 	if err != nil {
@@ -60,6 +63,7 @@ func (s *Server) delivery(c *exchange, destination *catalog.Destination, kind st
 	if err != nil {
 		return c.unreadable(err, segment.MaxDeliveryBytes)
 	}
+	c.calls = len(calls.Items)
 	if len(signing) > 0 && !signed(body, signing, c.r.Header.Get("X-Signature")) {
 		return &refusal{status: http.StatusUnauthorized, code: reason.SignatureInvalid, message: "X-Signature is missing or does not match the body"}
 	}

@@ -36,6 +36,9 @@ func (s *Server) listener(c *exchange) error {
 		return err
 	}
 	c.environment, c.configuration = listener.Environment.ID, listener.ID
+	if err := s.admit(c, "listener/"+listener.ID, listener.Limits); err != nil {
+		return err
+	}
 	body, err := s.body(c, maxSDKBytes)
 	if err != nil {
 		return err

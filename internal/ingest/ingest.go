@@ -13,6 +13,9 @@
 //     (Options.MaxHeldBytes) and count after decompression. On Segment's
 //     delivery routes the whole takes less than 5 s (R31).
 //   - No answer is a redirect, HTML, or tells more than the caller knows (R34).
+//   - A key sends as much as its limits allow (Options.Limits); beyond that, and
+//     for too many wrong keys from one address, the answer is 429 with the real
+//     wait, and nothing was appended.
 //   - A refused request is counted by route and reason and shown in the tail,
 //     without its credential and without its payload.
 //   - A request that was sent twice is appended twice; the readers of the
@@ -35,6 +38,7 @@ import (
 
 	"causeway/internal/catalog"
 	"causeway/internal/fme"
+	"causeway/internal/peer"
 	"causeway/internal/stream"
 	"causeway/internal/tail"
 )
@@ -62,6 +66,10 @@ type Options struct {
 	// MaxHeldBytes bounds the memory of all bodies under way; beyond it
 	// requests are answered 503. Default 256 MiB.
 	MaxHeldBytes int64
+	// Limits bounds each destination that has no limits of its own. SDK keys and
+	// listeners have only their own: the Split SDKs and Harness FME lose what is
+	// answered 429. Default: no bounds.
+	Limits catalog.Limits
 }
 
 // Server serves the data routes.
@@ -72,6 +80,9 @@ type Server struct {
 	held    atomic.Int64 // bytes of bodies under way
 	gzips   sync.Pool    // of *gzip.Reader
 	warn    rate.Sometimes
+
+	quotas    quotas
+	strangers *peer.Limiter // who sends no key or a wrong one
 }
 
 // New makes a Server. It fails when a required option is missing or a metric
@@ -93,7 +104,10 @@ func New(o Options) (*Server, error) {
 	o.AppendWait = cmp.Or(o.AppendWait, 4*time.Second)
 	o.BodyWait = cmp.Or(o.BodyWait, 30*time.Second)
 	o.MaxHeldBytes = cmp.Or(o.MaxHeldBytes, 256<<20)
-	s := &Server{opt: o, warn: rate.Sometimes{Interval: time.Second}}
+	s := &Server{
+		opt: o, warn: rate.Sometimes{Interval: time.Second},
+		strangers: peer.NewLimiter(strangersPerSecond, strangersBurst, strangersKept),
+	}
 	s.routes = s.table()
 	var err error
 	if s.metrics, err = newMetrics(o.Metrics, s.held.Load); err != nil {
@@ -117,6 +131,9 @@ type exchange struct {
 	// until is when the whole request must be over; zero: no limit of its own.
 	until time.Time
 	held  int64 // bytes of the Server's budget
+
+	quota       *quota // of the credential; nil: it is not limited
+	calls, size int    // what it pays with: calls, and bytes of the body decompressed
 
 	// Set once the credential is known, for the tail.
 	environment   fme.EnvironmentID

@@ -112,6 +112,8 @@ func errorCode(status int) string {
 		return "method_not_allowed"
 	case http.StatusRequestTimeout:
 		return "timeout"
+	case http.StatusTooManyRequests:
+		return "too_many_requests"
 	case http.StatusServiceUnavailable:
 		return "unavailable"
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"causeway/internal/cors"
 	"causeway/internal/fme"
 	"causeway/internal/stream"
 )
@@ -129,28 +130,31 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		c.route = unknown[strings.HasPrefix(path, "/v1/")]
 	}
 	defer s.finish(c)
-	allowOrigin(w.Header(), r)
+	cors.Allow(w.Header(), r)
 	switch {
 	case !known:
 		s.refuse(c, &refusal{status: http.StatusNotFound, message: "there is nothing at this path"})
 	case r.Method == http.MethodOptions:
-		preflight(w.Header(), r, c.route.method)
+		cors.Preflight(w.Header(), r, c.route.method)
 		s.answer(c, http.StatusNoContent, "")
 	case r.Method != c.route.method && (r.Method != http.MethodHead || c.route.method != http.MethodGet):
 		w.Header().Set("Allow", c.route.method+", OPTIONS")
 		s.refuse(c, &refusal{status: http.StatusMethodNotAllowed, message: "this path takes " + c.route.method})
 	default:
 		if err := c.route.handle(c); err != nil {
-			s.refuse(c, err)
+			s.refuse(c, s.estranged(c, err))
 		}
 	}
 }
 
-// finish gives back what the request held, counts it, and makes an answer of a
+// finish gives back what the request held, charges and counts it, and makes an answer of a
 // panic.
 func (s *Server) finish(c *exchange) {
 	defer func() {
 		s.held.Add(-c.held)
+		if c.quota != nil {
+			c.quota.spend(c.received, c.calls, c.size)
+		}
 		s.metrics.done(c.route.name, c.status, s.opt.Now().Sub(c.received))
 	}()
 	if v := recover(); v != nil {

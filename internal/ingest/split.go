@@ -5,7 +5,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"causeway/internal/catalog"
 	"causeway/internal/fme"
 	"causeway/internal/reason"
 	"causeway/internal/stream"
@@ -43,7 +42,7 @@ func (s *Server) sdk(f form) func(*exchange) error {
 		if !strings.EqualFold(scheme, "Bearer") {
 			token = ""
 		}
-		if err := c.sdkKey(s.opt.Snapshot(), strings.TrimSpace(token)); err != nil {
+		if err := s.sdkKey(c, strings.TrimSpace(token)); err != nil {
 			return err
 		}
 		body, err := s.body(c, maxSDKBytes)
@@ -81,7 +80,7 @@ func (s *Server) beacon(f form) func(*exchange) error {
 		if err != nil {
 			return notThisForm(err)
 		}
-		if err := c.sdkKey(s.opt.Snapshot(), beacon.Token); err != nil {
+		if err := s.sdkKey(c, beacon.Token); err != nil {
 			return err
 		}
 		record := c.record(f.kind, "token", beacon.Entries)
@@ -94,17 +93,17 @@ func (s *Server) beacon(f form) func(*exchange) error {
 	}
 }
 
-// sdkKey finds the environment of an SDK key.
-func (c *exchange) sdkKey(snapshot *catalog.Snapshot, key string) error {
+// sdkKey finds the environment of an SDK key, and lets the request in.
+func (s *Server) sdkKey(c *exchange, key string) error {
 	if key == "" {
 		return unauthorized(false, "SDK key")
 	}
-	known, ok := snapshot.SDKKey(key)
+	known, ok := s.opt.Snapshot().SDKKey(key)
 	if !ok {
 		return unauthorized(true, "SDK key")
 	}
 	c.environment = known.Environment.ID
-	return nil
+	return s.admit(c, "sdk/"+string(known.Environment.ID)+"/"+known.Name, known.Limits)
 }
 
 // keep checks a record's body and makes it durable, in several records when it

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 
+	"causeway/internal/catalog"
 	"causeway/internal/reason"
 	"causeway/internal/segment"
 	"causeway/internal/stream"
@@ -29,6 +30,9 @@ func (s *Server) tracking(path string) func(*exchange) error {
 		if key.presented && key.destination == nil {
 			return unauthorized(true, "write key")
 		}
+		if err := s.admitTracking(c, key.destination); err != nil {
+			return err
+		}
 		body, err := s.body(c, limit)
 		if err != nil {
 			return err
@@ -41,7 +45,10 @@ func (s *Server) tracking(path string) func(*exchange) error {
 		if key.destination == nil {
 			return unauthorized(key.presented, "write key")
 		}
-		c.environment, c.configuration = key.destination.Environment.ID, key.destination.ID
+		c.calls = len(calls.Items)
+		if err := s.admitTracking(c, key.destination); err != nil {
+			return err
+		}
 		record := c.record(stream.Tracking, key.scheme, body)
 		record.CallType = callType
 		if err := s.append(c, stream.Calls, record); err != nil {
@@ -50,6 +57,16 @@ func (s *Server) tracking(path string) func(*exchange) error {
 		s.answer(c, http.StatusOK, `{"success":true}`)
 		return nil
 	}
+}
+
+// admitTracking lets the request in as soon as its destination is known: from
+// the header before its body is read, else after.
+func (s *Server) admitTracking(c *exchange, destination *catalog.Destination) error {
+	if destination == nil || c.configuration != "" {
+		return nil
+	}
+	c.environment, c.configuration = destination.Environment.ID, destination.ID
+	return s.admit(c, "destination/"+destination.ID, destination.Limits.Or(s.opt.Limits))
 }
 
 // unreadable makes a refusal of what segment says of a body.

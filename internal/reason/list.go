@@ -51,6 +51,7 @@ const (
 	CredentialsUnknown   Code = "credentials_unknown"
 	SignatureInvalid     Code = "signature_invalid"
 	NotDurable           Code = "not_durable"
+	RateLimited          Code = "rate_limited"
 )
 
 // List explains every code, in the order of the rulings.
@@ -106,4 +107,5 @@ var List = []Info{
 	{CredentialsUnknown, Refuses, "The request's key or secret is not known here.", "Copy the key again; check that it belongs to this server and route.", "R30, R31, R33"},
 	{SignatureInvalid, Refuses, "The X-Signature header is missing or does not match the body.", "Give both sides the same signing secret.", "R32"},
 	{NotDurable, Refuses, "The request could not be made durable, so it was not accepted.", "The sender should try again; see /readyz for the cause.", "R31, R34"},
+	{RateLimited, Refuses, "The key's limit is used up, or too many requests without a known key came from this address.", "The sender should wait as long as Retry-After says; raise the limits of the key, or correct the sender's key.", "R35"},
 }
