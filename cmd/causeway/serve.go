@@ -52,6 +52,8 @@ type serveCmd struct {
 	DrainTimeout time.Duration `help:"How long requests in flight may take when stopping." default:"20s" env:"CAUSEWAY_DRAIN_TIMEOUT"`
 	LogFormat    string        `help:"text, json, or auto: text on a terminal." enum:"auto,text,json" default:"auto" env:"CAUSEWAY_LOG_FORMAT"`
 	LogLevel     string        `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info" env:"CAUSEWAY_LOG_LEVEL"`
+
+	Pprof string `hidden:"" help:"Loopback address of the runtime's profiles, for work on Causeway itself." env:"CAUSEWAY_PPROF" placeholder:"ADDR"`
 }
 
 // Run serves until the context ends (SIGINT or SIGTERM), then drains.
@@ -59,6 +61,13 @@ func (c *serveCmd) Run(cli *cliContext) error {
 	options, err := c.options(cli)
 	if err != nil {
 		return err
+	}
+	if c.Pprof != "" {
+		end, err := serveProfiles(cli.Stderr, c.Pprof)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = end() }() // the process ends with it
 	}
 	running, err := app.Start(cli.Ctx, options)
 	if err != nil {
