@@ -100,7 +100,7 @@ func (s *Streams) openJournal(ctx context.Context, name Name, budget int64) erro
 // then returns. Callers that wait at the same time share a frame.
 //
 // Errors: ErrFull, ErrUnavailable, ErrTooLarge, ErrClosed, or ctx's own. After
-// any of them but ErrTooLarge and ErrFull the record may exist all the same.
+// any of them but ErrTooLarge the record may exist all the same.
 func (s *Streams) Append(ctx context.Context, name Name, r Record) error {
 	j, err := s.journal(name)
 	if err != nil {
@@ -292,7 +292,9 @@ func (s *Streams) publish(ctx context.Context, msg *nats.Msg, options ...jetstre
 // errSequence means that the stream did not end where the publisher thought.
 var errSequence = errors.New("the stream has moved on")
 
-// publishError says what an answer means to the publisher.
+// publishError says what an answer means to the publisher. ErrUnavailable does
+// not wrap its cause: the end of an attempt must not look like the end of the
+// caller's context.
 func publishError(err error) error {
 	const (
 		storeFailed         = 10077 // the description says why
@@ -308,23 +310,23 @@ func publishError(err error) error {
 	case errors.Is(err, nats.ErrConnectionClosed):
 		return ErrClosed
 	case !errors.As(err, &answer):
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return fmt.Errorf("%w: %v", ErrUnavailable, err)
 	}
 	switch answer.ErrorCode {
 	case storeFailed:
 		if strings.Contains(answer.Description, "exceeded") {
 			return fmt.Errorf("%w: %w", ErrFull, err)
 		}
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return fmt.Errorf("%w: %v", ErrUnavailable, err)
 	case insufficient, storageExceeded, accountExceeded:
 		return fmt.Errorf("%w: %w", ErrFull, err)
 	case jetstream.JSErrCodeStreamWrongLastSequence, jetstream.JSErrCodeStreamWrongLastSequenceConstant:
 		return fmt.Errorf("%w: %w", errSequence, err)
 	case duplicateInProgress:
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return fmt.Errorf("%w: %v", ErrUnavailable, err)
 	}
 	if answer.Code == 503 {
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return fmt.Errorf("%w: %v", ErrUnavailable, err)
 	}
 	return err
 }

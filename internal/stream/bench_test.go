@@ -20,3 +20,20 @@ func BenchmarkAppend(b *testing.B) {
 	})
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "records/s")
 }
+
+// BenchmarkRead follows a stream of frames of 100 calls.
+func BenchmarkRead(b *testing.B) {
+	s := openTest(b, Options{})
+	const frames = 500
+	for range frames {
+		if err := s.Append(b.Context(), Calls, sized(70_000)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.SetBytes(frames * 70_000)
+	for b.Loop() {
+		if got := len(readAll(b, s, Calls, 0)); got != frames {
+			b.Fatalf("%d of %d frames", got, frames)
+		}
+	}
+}

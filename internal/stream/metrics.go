@@ -83,6 +83,7 @@ func (m *metrics) refuse(stream string, err error) {
 		cause = "full"
 	case errors.Is(err, ErrTooLarge):
 		cause = "too_large"
+	case errors.Is(err, ErrUnavailable):
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		cause = "given_up"
 	}

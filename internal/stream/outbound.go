@@ -164,11 +164,14 @@ func (s *Streams) republish(ctx context.Context, source, id string, calls []json
 	}, func(published int) { done += published })
 }
 
-// changeOutbox publishes parcel after parcel as step says, until it says that
-// there is nothing left. step sees how the stream stands and returns how it
-// stands after the next parcel, the parcel's calls and its message id; sent
-// hears of each parcel that is durable.
-func (s *Streams) changeOutbox(ctx context.Context, source string, step func(now mark) (mark, []json.RawMessage, string), sent func(calls int)) error {
+// A step sees how an outbox stands and returns how it stands after the next
+// parcel, the parcel's calls and its message id; no calls: there is nothing
+// left to publish.
+type step func(now mark) (next mark, part []json.RawMessage, id string)
+
+// changeOutbox publishes parcel after parcel as next says; sent hears of each
+// that is durable.
+func (s *Streams) changeOutbox(ctx context.Context, source string, next step, sent func(calls int)) error {
 	box, err := s.outbox(ctx, source)
 	if err != nil {
 		return err
@@ -176,7 +179,7 @@ func (s *Streams) changeOutbox(ctx context.Context, source string, step func(now
 	box.mu.Lock()
 	defer box.mu.Unlock()
 	for {
-		done, err := s.nextParcel(ctx, box, step, sent)
+		done, err := s.nextParcel(ctx, box, next, sent)
 		if errors.Is(err, ErrUnavailable) {
 			box.exists.Store(false) // another node may have dropped the stream
 		}
@@ -187,17 +190,17 @@ func (s *Streams) changeOutbox(ctx context.Context, source string, step func(now
 }
 
 // nextParcel publishes one parcel, or reports that there was none left.
-func (s *Streams) nextParcel(ctx context.Context, box *outbox, step func(now mark) (mark, []json.RawMessage, string), sent func(calls int)) (done bool, err error) {
+func (s *Streams) nextParcel(ctx context.Context, box *outbox, next step, sent func(calls int)) (done bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.options.AppendWait)
 	defer cancel()
 	if err := box.load(ctx, s); err != nil {
 		return false, err
 	}
-	next, part, id := step(box.mark)
+	after, part, id := next(box.mark)
 	if len(part) == 0 {
 		return true, nil
 	}
-	durable, err := s.send(ctx, box, next, part, id)
+	durable, err := s.send(ctx, box, after, part, id)
 	if durable {
 		sent(len(part))
 	}

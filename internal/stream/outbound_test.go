@@ -178,7 +178,7 @@ func TestManyCallsAreSplitIntoParcels(t *testing.T) {
 func TestTwoPublishersNeverDoubleAnOrigin(t *testing.T) {
 	o := Options{Dir: t.TempDir(), Listen: "127.0.0.1:0"}
 	one := openTest(t, o)
-	two := openTest(t, Options{URL: one.embedded.server.ClientURL(), Replicas: 1})
+	two := openTest(t, Options{URL: one.embedded.running().ClientURL(), Replicas: 1})
 	var want []string
 	var both sync.WaitGroup
 	for _, s := range []*Streams{one, two} {

@@ -121,7 +121,7 @@ func (s *Streams) info(ctx context.Context, stream string, options ...jetstream.
 		}
 	}
 	if passing(err) {
-		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
+		err = fmt.Errorf("%w: %v", ErrUnavailable, err)
 	}
 	return nil, fmt.Errorf("state of stream %s: %w", stream, s.closedOr(err))
 }

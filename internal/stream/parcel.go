@@ -196,7 +196,7 @@ func (o *Outbound) late(ctx context.Context, most int) (messages []*nats.Msg, er
 
 func (o *Outbound) problem(err error) error {
 	if passing(err) {
-		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
+		err = fmt.Errorf("%w: %v", ErrUnavailable, err)
 	}
 	return fmt.Errorf("pending parcels of %s: %w", o.box.source, o.streams.closedOr(err))
 }
@@ -235,7 +235,7 @@ func (o *Outbound) Ack(ctx context.Context, parcels ...*Parcel) error {
 	err := o.ack(ctx, parcels)
 	if err != nil {
 		if passing(err) {
-			err = fmt.Errorf("%w: %w", ErrUnavailable, err)
+			err = fmt.Errorf("%w: %v", ErrUnavailable, err)
 		}
 		return fmt.Errorf("acknowledge %d parcels of %s: %w", len(parcels), o.box.source, o.streams.closedOr(err))
 	}

@@ -76,7 +76,8 @@ type Streams struct {
 	journals map[Name]*journal
 	diskLow  atomic.Bool // below Options.ReserveDisk: refuse
 	stuck    atomic.Bool // a publish got no answer
-	revived  time.Time   // when the embedded server was last restarted; revive's own
+	reviving sync.Mutex
+	revived  time.Time // when the embedded server was last restarted; under reviving
 
 	mu       sync.Mutex
 	outboxes map[string]*outbox
@@ -200,7 +201,7 @@ func (s *Streams) retry(ctx context.Context, what string, operation func(context
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%s: %w (%w)", what, err, ErrUnavailable)
+			return fmt.Errorf("%s: %w: %v", what, ErrUnavailable, err)
 		case <-s.closing.Done():
 			return fmt.Errorf("%s: %w", what, ErrClosed)
 		case <-time.After(100 * time.Millisecond):

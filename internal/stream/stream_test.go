@@ -276,7 +276,7 @@ func TestAnAppendEndsWithItsContext(t *testing.T) {
 
 func TestTheServerListensOnLoopbackOnly(t *testing.T) {
 	s := openTest(t, Options{Listen: "127.0.0.1:0"})
-	if s.embedded.server.ClientURL() == "" {
+	if s.embedded.running().ClientURL() == "" {
 		t.Error("no address")
 	}
 	if _, err := Open(t.Context(), Options{Dir: t.TempDir(), Listen: "0.0.0.0:4222"}); err == nil {

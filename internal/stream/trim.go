@@ -50,6 +50,7 @@ func (s *Streams) every(pause time.Duration, do func()) {
 
 // keepHouse watches the disk and trims until the streams close.
 func (s *Streams) keepHouse() {
+	s.watchDisk()
 	s.every(diskEvery, s.watchDisk)
 	s.every(journalsEvery, func() {
 		for _, j := range s.journals {
@@ -93,6 +94,8 @@ func (s *Streams) watchDisk() {
 // write the server holds on to the error, and a stream takes nothing more until
 // then. Nothing that was acknowledged is touched.
 func (s *Streams) revive() {
+	s.reviving.Lock()
+	defer s.reviving.Unlock()
 	if s.diskLow.Load() || !s.broken() || time.Since(s.revived) < reviveEvery {
 		return
 	}

@@ -176,11 +176,11 @@ func TestBudgetsFitTheDisk(t *testing.T) {
 }
 
 func TestTheServerIsRestartedAfterItFailed(t *testing.T) {
-	s := openTest(t, Options{AppendWait: 100 * time.Millisecond})
+	s := openTest(t, Options{AppendWait: time.Second})
 	publishTest(t, s, "a", 1, calls("x", 1))
 	o := outboundTest(t, s, "a")
 	appendTest(t, s, numbered(1))
-	if err := s.embedded.server.ShutdownJetStream(); err != nil { // as a full disk would
+	if err := s.embedded.running().ShutdownJetStream(); err != nil { // as a full disk would
 		t.Fatal(err)
 	}
 	if err := s.Append(t.Context(), Calls, numbered(2)); !errors.Is(err, ErrUnavailable) {
@@ -191,7 +191,6 @@ func TestTheServerIsRestartedAfterItFailed(t *testing.T) {
 	if err := s.Health(ctx); err == nil || !strings.Contains(err.Error(), "met an error") {
 		t.Errorf("health: %v", err)
 	}
-	s.options.AppendWait = 5 * time.Second
 	s.revive()
 	appendTest(t, s, numbered(3))
 	got := bodies(readAll(t, s, Calls, 0))
