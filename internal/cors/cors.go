@@ -1,4 +1,9 @@
-package ingest
+// Package cors lets pages of any origin use the data routes: what browsers ask
+// before they send, and what an answer needs for a page to be let read it.
+//
+// Contract: every data route calls Allow on every answer, also on refusals, and
+// Preflight on OPTIONS. No data route looks at cookies.
+package cors
 
 import (
 	"net/http"
@@ -11,11 +16,11 @@ import (
 const usualHeaders = "Authorization, Content-Type, Content-Encoding, Cache-Control, X-Retry-Count, X-Write-Key, " +
 	"SplitSDKVersion, SplitSDKImpressionsMode, SplitSDKMachineIP, SplitSDKMachineName, X-Harness-FME-SDK-Version"
 
-// allowOrigin lets pages of any origin read the answer. It is on every answer:
+// Allow lets pages of any origin read the answer. It is on every answer:
 // without it a browser reports a stored call as failed, and its library sends
 // it again. No data route looks at cookies, so allowing credentials gives
 // nothing away; a library that is told to include them needs it.
-func allowOrigin(h http.Header, r *http.Request) {
+func Allow(h http.Header, r *http.Request) {
 	origin := r.Header.Get("Origin")
 	if origin == "" {
 		h.Set("Access-Control-Allow-Origin", "*")
@@ -27,9 +32,9 @@ func allowOrigin(h http.Header, r *http.Request) {
 	h.Set("Access-Control-Expose-Headers", "Retry-After, X-RateLimit-Reset")
 }
 
-// preflight answers what a browser asks before it sends. The headers it asks
+// Preflight answers what a browser asks before it sends. The headers it asks
 // for are allowed whatever they are: new library versions add some.
-func preflight(h http.Header, r *http.Request, method string) {
+func Preflight(h http.Header, r *http.Request, method string) {
 	h.Set("Access-Control-Allow-Methods", method+", OPTIONS")
 	headers := usualHeaders
 	if asked := r.Header.Get("Access-Control-Request-Headers"); asked != "" && strings.Trim(asked, headerCharacters) == "" {
