@@ -113,7 +113,7 @@ func (c *Catalog) change(ctx context.Context, actor string, ifRevision uint64, b
 		if len(p.change.Differences) == 0 {
 			return Change{Revision: current.Revision, Differences: []Difference{}}, nil
 		}
-		change, err := c.commit(ctx, p, actor, current.Revision)
+		change, err := c.commit(ctx, p, actor, current)
 		if !errors.Is(err, errConflict) {
 			return change, err
 		}
@@ -129,13 +129,18 @@ func (c *Catalog) change(ctx context.Context, actor string, ifRevision uint64, b
 	return Change{}, fmt.Errorf("%w (%d times in a row)", ErrStale, changeTries)
 }
 
-// commit stores a plan over a revision, shows it and keeps an audit entry.
-func (c *Catalog) commit(ctx context.Context, p plan, actor string, over uint64) (Change, error) {
-	snapshot, err := c.compile(p.document, over) // what cannot be read back must not be stored
+// commit stores a plan over a snapshot, shows it and keeps an audit entry.
+func (c *Catalog) commit(ctx context.Context, p plan, actor string, over *Snapshot) (Change, error) {
+	contents := p.document.contents()
+	versions, err := over.versions.next(over.document.contents(), contents, c.now())
 	if err != nil {
 		return Change{}, err
 	}
-	revision, err := c.write(ctx, p.document, over)
+	snapshot, err := c.compile(p.document, versions, contents, over.Revision) // what cannot be read back must not be stored
+	if err != nil {
+		return Change{}, err
+	}
+	revision, err := c.write(ctx, p.document, versions, over.Revision)
 	if err != nil {
 		return Change{}, err
 	}

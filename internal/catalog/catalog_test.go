@@ -467,7 +467,8 @@ func (c *Catalog) unpackStored(t *testing.T) (*Document, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.unpack(entry.Value())
+	doc, _, err := c.unpack(entry.Value())
+	return doc, err
 }
 
 // lossyKV stores what it is told to and then reports a failure.

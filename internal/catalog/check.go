@@ -77,20 +77,19 @@ func (c *checker) project(p *ProjectSpec, path string) {
 	for i := range p.Environments {
 		c.environment(&p.Environments[i], fmt.Sprintf("%s.environments[%d]", path, i), environments)
 	}
-	flags := uniqueNames("flag")
-	in := scope{checker: c, path: path, trafficTypes: p.TrafficTypes, isTrafficType: setOf(p.TrafficTypes)}
+	in := scope{
+		checker: c, path: path, trafficTypes: p.TrafficTypes, isTrafficType: setOf(p.TrafficTypes),
+		flags: uniqueNames("flag"), segments: uniqueNames("segment"),
+	}
 	for _, e := range p.Environments {
 		in.environments = append(in.environments, e.Name)
 	}
 	in.isEnvironment = setOf(in.environments)
-	for i, flag := range p.Flags {
-		at := fmt.Sprintf("%s.flags[%d]", path, i)
-		c.name(flag.Name, at+".name", flags)
-		if flag.TrafficType == "" {
-			c.missing(at+".trafficType", "Write the flag's traffic type, one of the project's trafficTypes.")
-			continue
-		}
-		in.trafficType(flag.TrafficType, at+".trafficType")
+	for i := range p.Flags {
+		in.flag(&p.Flags[i], fmt.Sprintf("%s.flags[%d]", path, i))
+	}
+	for i := range p.Segments {
+		in.segment(&p.Segments[i], fmt.Sprintf("%s.segments[%d]", path, i))
 	}
 	for i := range p.Segment.Sources {
 		in.source(&p.Segment.Sources[i], fmt.Sprintf("%s.segment.sources[%d]", path, i))
@@ -122,6 +121,7 @@ type scope struct {
 	path                         string // of the project
 	trafficTypes, environments   []string
 	isTrafficType, isEnvironment map[string]bool
+	flags, segments              *names
 }
 
 func (s scope) source(source *SourceSpec, path string) {

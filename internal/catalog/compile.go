@@ -33,12 +33,18 @@ func emptySnapshot() *Snapshot {
 
 // compile makes a snapshot of a document as it is stored. The document was
 // checked when it was applied; what does not hold any more is an error.
-func (c *Catalog) compile(doc *Document, revision uint64) (*Snapshot, error) {
+func (c *Catalog) compile(doc *Document, v versions, served contents, revision uint64) (*Snapshot, error) {
 	s := emptySnapshot()
-	s.Revision, s.document = revision, doc
+	s.Revision, s.document, s.versions = revision, doc, v
 	for i := range doc.Projects {
 		if err := c.compileProject(s, &doc.Projects[i]); err != nil {
 			return nil, fmt.Errorf("configuration of project %q: %w", doc.Projects[i].Name, err)
+		}
+	}
+	for id, e := range s.environments {
+		var err error
+		if e.Serving, err = v[id].serving(served[id]); err != nil {
+			return nil, fmt.Errorf("flags of %s: %w", id, err)
 		}
 	}
 	return s, nil

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -76,9 +77,22 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string, depth int) {
 	if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" {
 		return
 	}
+	d.fill(n, v, path, depth)
+}
+
+// fill decodes a node that is there into v.
+func (d *decoder) fill(n *yaml.Node, v reflect.Value, path string, depth int) {
 	switch {
 	case v.Type() == secretType:
 		d.secret(n, v, path)
+	case v.Type() == definitionType:
+		d.definition(n, v, path, depth)
+	case v.Kind() == reflect.Pointer:
+		element := reflect.New(v.Type().Elem())
+		d.fill(n, element.Elem(), path, depth)
+		v.Set(element)
+	case v.Kind() == reflect.Int:
+		d.number(n, v, path)
 	case v.Kind() == reflect.String:
 		if text, _, ok := d.text(n, path); ok {
 			v.SetString(text)
@@ -161,6 +175,19 @@ func (d *decoder) truth(n *yaml.Node, v reflect.Value, path string) {
 	v.SetBool(truth)
 }
 
+func (d *decoder) number(n *yaml.Node, v reflect.Value, path string) {
+	number, err := strconv.ParseInt(n.Value, 10, 32)
+	if tag := n.ShortTag(); n.Kind != yaml.ScalarNode || tag != "!!int" && tag != "!!float" || err != nil {
+		what := kindOf(n)
+		if n.Kind == yaml.ScalarNode && (tag == "!!int" || tag == "!!float") {
+			what = quoted(n.Value)
+		}
+		d.wrong(n, path, "Write a whole number, without quotes.", "%s is %s, not a whole number", lastName(path), what)
+		return
+	}
+	v.SetInt(number)
+}
+
 func (d *decoder) sequence(n *yaml.Node, v reflect.Value, path string, depth int) {
 	if n.Kind != yaml.SequenceNode {
 		d.wrong(n, path, fmt.Sprintf("Write a list: [...], or a line with \"- \" for each, even for one (%s).", typeName(v.Type())),
@@ -210,7 +237,7 @@ func (d *decoder) mapping(n *yaml.Node, v reflect.Value, path string, depth int)
 			d.unknown(p.key, path, keys)
 			continue
 		}
-		d.value(p.value, v.Field(fields[i].index), join(path, keys[i]), depth+1)
+		d.value(p.value, v.FieldByIndex(fields[i].index), join(path, keys[i]), depth+1)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 )
 
 // Difference is one thing that differs between two documents.
@@ -43,10 +44,14 @@ func (d *differ) compare(path string, before, after reflect.Value) {
 		}
 	case after.Kind() == reflect.Struct:
 		for _, f := range fieldsOf(after.Type()) {
-			d.compare(join(path, f.key), before.Field(f.index), after.Field(f.index))
+			d.compare(join(path, f.key), before.FieldByIndex(f.index), after.FieldByIndex(f.index))
 		}
 	case after.Kind() == reflect.Slice && after.Type().Elem().Kind() == reflect.Struct:
 		d.objects(path, before, after)
+	case after.Kind() == reflect.Map && after.Type().Elem().Kind() == reflect.Struct:
+		d.entries(path, before, after)
+	case after.Kind() == reflect.Pointer:
+		d.optional(path, before, after)
 	case after.Kind() == reflect.Slice || after.Kind() == reflect.Map:
 		if before.Len()+after.Len() > 0 && !reflect.DeepEqual(before.Interface(), after.Interface()) {
 			d.changed(path, before, after)
@@ -81,6 +86,46 @@ func (d *differ) objects(path string, before, after reflect.Value) {
 	}
 }
 
+// entries compares mappings from names to objects.
+func (d *differ) entries(path string, before, after reflect.Value) {
+	for _, name := range sortedNames(before, after) {
+		at, key := join(path, name), reflect.ValueOf(name)
+		was, is := before.MapIndex(key), after.MapIndex(key)
+		switch {
+		case !was.IsValid():
+			d.list = append(d.list, Difference{Path: at, Kind: Added, After: shown(is)})
+		case !is.IsValid():
+			d.list = append(d.list, Difference{Path: at, Kind: Removed, Before: shown(was)})
+		default:
+			d.compare(at, was, is)
+		}
+	}
+}
+
+func sortedNames(maps ...reflect.Value) []string {
+	var names []string
+	for _, m := range maps {
+		for _, key := range m.MapKeys() {
+			names = append(names, key.String())
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// optional compares values that may be left out.
+func (d *differ) optional(path string, before, after reflect.Value) {
+	switch {
+	case before.IsNil() && after.IsNil():
+	case before.IsNil():
+		d.list = append(d.list, Difference{Path: path, Kind: Added, After: shown(after)})
+	case after.IsNil():
+		d.list = append(d.list, Difference{Path: path, Kind: Removed, Before: shown(before)})
+	default:
+		d.compare(path, before.Elem(), after.Elem())
+	}
+}
+
 func nameOf(v reflect.Value) string { return v.Interface().(named).specName() }
 
 func (d *differ) changed(path string, before, after reflect.Value) {
@@ -112,7 +157,7 @@ func maskIn(v reflect.Value) {
 		}
 	case v.Kind() == reflect.Struct:
 		for _, f := range fieldsOf(v.Type()) {
-			maskIn(v.Field(f.index))
+			maskIn(v.FieldByIndex(f.index))
 		}
 	case v.Kind() == reflect.Slice:
 		for i := range v.Len() {

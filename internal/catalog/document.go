@@ -21,6 +21,7 @@ type ProjectSpec struct {
 	TrafficTypes []string          `json:"trafficTypes" yaml:"trafficTypes"` // all that exist; data never makes one (R19)
 	Environments []EnvironmentSpec `json:"environments" yaml:"environments"`
 	Flags        []FlagSpec        `json:"flags" yaml:"flags"`
+	Segments     []KeySegmentSpec  `json:"segments,omitempty" yaml:"segments,omitempty"` // lists of keys; not Segment
 	Segment      SegmentSpec       `json:"segment" yaml:"segment"`
 }
 
@@ -44,10 +45,49 @@ const (
 	ClientSide = "client_side"
 )
 
-// FlagSpec is what is known of a feature flag: enough to know its traffic type (R44).
+// FlagSpec is a feature flag. Its name and traffic type are enough to send its
+// impressions on (R44); Split SDKs are served it in the environments where the
+// file says anything of what to serve.
 type FlagSpec struct {
 	Name        string `json:"name" yaml:"name"`
 	TrafficType string `json:"trafficType" yaml:"trafficType"`
+	// What is served, unless an environment says otherwise.
+	ServingSpec `yaml:",inline"`
+	// Environments has, by the environment's name, what is different there.
+	Environments map[string]ServingSpec `json:"environments,omitempty" yaml:"environments,omitempty"`
+}
+
+// ServingSpec is what SDKs are served of a flag. What is left out (an empty
+// list or mapping counts as left out) is that of the flag where this is an
+// environment's, and otherwise has its default.
+type ServingSpec struct {
+	Treatments       []string       `json:"treatments,omitempty" yaml:"treatments,omitempty"`             // default: on, off
+	DefaultTreatment string         `json:"defaultTreatment,omitempty" yaml:"defaultTreatment,omitempty"` // default: the last treatment
+	Rollout          map[string]int `json:"rollout,omitempty" yaml:"rollout,omitempty"`                   // percent by treatment; default: all the default treatment
+	// TrafficAllocation is the percentage of keys that the rollout is for; the
+	// others get the default treatment. Default 100.
+	TrafficAllocation *int  `json:"trafficAllocation,omitempty" yaml:"trafficAllocation,omitempty"`
+	Killed            *bool `json:"killed,omitempty" yaml:"killed,omitempty"` // true: every key gets the default treatment
+	// Configurations has a text for each treatment, which SDKs give out with it.
+	Configurations      map[string]string `json:"configurations,omitempty" yaml:"configurations,omitempty"`
+	Sets                []string          `json:"sets,omitempty" yaml:"sets,omitempty"` // flag sets
+	ImpressionsDisabled *bool             `json:"impressionsDisabled,omitempty" yaml:"impressionsDisabled,omitempty"`
+	// Definition is what is served word for word, instead of Treatments and Rollout.
+	Definition Definition `json:"definition,omitempty" yaml:"definition,omitempty"`
+}
+
+// KeySegmentSpec is a segment in the words of feature management: a named list
+// of keys, which definitions refer to. It has nothing to do with Segment.
+type KeySegmentSpec struct {
+	Name string   `json:"name" yaml:"name"` // unique in its project
+	Keys []string `json:"keys" yaml:"keys"`
+	// Environments has, by the environment's name, the keys there instead of Keys.
+	Environments map[string]KeysSpec `json:"environments,omitempty" yaml:"environments,omitempty"`
+}
+
+// KeysSpec is the keys of a segment in one environment.
+type KeysSpec struct {
+	Keys []string `json:"keys" yaml:"keys"`
 }
 
 // SegmentSpec is the project's traffic with Segment, both ways, and with
@@ -166,6 +206,7 @@ func (p ProjectSpec) specName() string     { return p.Name }
 func (e EnvironmentSpec) specName() string { return e.Name }
 func (k SDKKeySpec) specName() string      { return k.Name }
 func (f FlagSpec) specName() string        { return f.Name }
+func (s KeySegmentSpec) specName() string  { return s.Name }
 func (s SourceSpec) specName() string      { return s.Name }
 func (d DestinationSpec) specName() string { return d.Name }
 func (l ListenerSpec) specName() string    { return l.Name }

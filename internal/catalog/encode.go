@@ -33,7 +33,15 @@ func (d *Document) Plaintext() ([]byte, error) {
 
 // plainTree turns a part of a document into what encoding/json writes in plain.
 func plainTree(v reflect.Value) any {
+	if d, ok := v.Interface().(Definition); ok {
+		return d.mapTexts(escapeVariables)
+	}
 	switch v.Kind() {
+	case reflect.Pointer:
+		if v.IsNil() {
+			return nil
+		}
+		return plainTree(v.Elem())
 	case reflect.String:
 		return escapeVariables(v.String())
 	case reflect.Slice:
@@ -57,9 +65,20 @@ func plainTree(v reflect.Value) any {
 		}
 		m := make(map[string]any)
 		for _, f := range fieldsOf(v.Type()) {
-			m[f.key] = plainTree(v.Field(f.index))
+			if field := v.FieldByIndex(f.index); !f.optional || !isEmpty(field) {
+				m[f.key] = plainTree(field)
+			}
 		}
 		return m
 	}
 	return v.Interface()
+}
+
+// isEmpty reports whether an optional key has no value, as encoding/json and
+// yaml see it.
+func isEmpty(v reflect.Value) bool {
+	if v.Kind() == reflect.Slice || v.Kind() == reflect.Map {
+		return v.Len() == 0
+	}
+	return v.IsZero()
 }

@@ -3,6 +3,7 @@ package catalog
 import (
 	"reflect"
 	"strings"
+	"sync"
 )
 
 // withDefaults is a value of the type as a mapping without keys gives it.
@@ -19,18 +20,28 @@ var secretType = reflect.TypeFor[Secret]()
 // field is one key of a mapping.
 type field struct {
 	key   string
-	index int // in the struct
+	index []int // in the struct and those embedded in it
 	typ   reflect.Type
+	// optional keys are left out of what is written when they have no value:
+	// that they are left out means something.
+	optional bool
 }
+
+var fieldLists sync.Map // what fieldsOf found, by type
 
 // fieldsOf lists the keys that a struct of the document has.
 func fieldsOf(t reflect.Type) []field {
+	if list, ok := fieldLists.Load(t); ok {
+		return list.([]field)
+	}
 	var list []field
-	for i := range t.NumField() {
-		if key := t.Field(i).Tag.Get("yaml"); key != "" {
-			list = append(list, field{key: key, index: i, typ: t.Field(i).Type})
+	for _, f := range reflect.VisibleFields(t) {
+		key, option, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+		if key != "" {
+			list = append(list, field{key: key, index: f.Index, typ: f.Type, optional: option == "omitempty"})
 		}
 	}
+	fieldLists.Store(t, list)
 	return list
 }
 
@@ -43,8 +54,14 @@ func typeName(t reflect.Type) string {
 		return "text"
 	case t.Kind() == reflect.Bool:
 		return "true or false"
+	case t.Kind() == reflect.Int:
+		return "number"
+	case t.Kind() == reflect.Pointer:
+		return typeName(t.Elem())
+	case t == definitionType:
+		return "mapping"
 	case t.Kind() == reflect.Map:
-		return "mapping of texts"
+		return "mapping of " + typeName(t.Elem()) + "s"
 	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.String:
 		return "list of texts"
 	case t.Kind() == reflect.Slice:
@@ -71,10 +88,18 @@ func (d *Document) clone() *Document {
 // gives for it; secrets are taken over as they are. Lists are never nil in the
 // copy, so none is written as null.
 func mapTexts(v reflect.Value, f func(string) string) reflect.Value {
+	if v.Type() == definitionType {
+		return reflect.ValueOf(v.Interface().(Definition).mapTexts(f))
+	}
 	out := reflect.New(v.Type()).Elem()
 	switch v.Kind() {
 	case reflect.String:
 		out.SetString(f(v.String()))
+	case reflect.Pointer:
+		if !v.IsNil() {
+			out.Set(reflect.New(v.Type().Elem()))
+			out.Elem().Set(mapTexts(v.Elem(), f))
+		}
 	case reflect.Slice:
 		out.Set(reflect.MakeSlice(v.Type(), v.Len(), v.Len()))
 		for i := range v.Len() {
@@ -83,7 +108,7 @@ func mapTexts(v reflect.Value, f func(string) string) reflect.Value {
 	case reflect.Map:
 		out.Set(reflect.MakeMapWithSize(v.Type(), v.Len()))
 		for it := v.MapRange(); it.Next(); {
-			out.SetMapIndex(mapTexts(it.Key(), f), mapTexts(it.Value(), f))
+			out.SetMapIndex(it.Key(), mapTexts(it.Value(), f)) // keys have no variables
 		}
 	case reflect.Struct:
 		out.Set(v) // also what is not a key of the file
@@ -91,7 +116,7 @@ func mapTexts(v reflect.Value, f func(string) string) reflect.Value {
 			break
 		}
 		for _, field := range fieldsOf(v.Type()) {
-			out.Field(field.index).Set(mapTexts(v.Field(field.index), f))
+			out.FieldByIndex(field.index).Set(mapTexts(v.FieldByIndex(field.index), f))
 		}
 	default:
 		out.Set(v)

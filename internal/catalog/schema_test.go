@@ -23,7 +23,7 @@ type schemaKey struct {
 func schemaOf(v reflect.Value, path string) []schemaKey {
 	var list []schemaKey
 	for _, f := range fieldsOf(v.Type()) {
-		value := v.Field(f.index)
+		value := v.FieldByIndex(f.index)
 		key := schemaKey{Path: join(path, f.key), Type: typeName(f.typ)}
 		switch {
 		case f.typ == secretType:
@@ -108,7 +108,7 @@ func TestTheKeysDocumentedAsRequiredAreThoseThatDecodeMisses(t *testing.T) {
 			required[join(under, row[1])] = true
 		}
 	}
-	_, found := Decode("", []byte(`{"projects": [{"environments": [{"sdkKeys": [{}]}], "flags": [{}], "segment": {"sources": [{}], "destinations": [{}], "listeners": [{}]}}]}`), nil)
+	_, found := Decode("", []byte(`{"projects": [{"environments": [{"sdkKeys": [{}]}], "flags": [{}], "segments": [{}], "segment": {"sources": [{}], "destinations": [{}], "listeners": [{}]}}]}`), nil)
 	missing := make(map[string]bool)
 	for _, f := range found {
 		missing[strings.ReplaceAll(f.Path, "[0]", "[]")] = true

@@ -16,6 +16,7 @@ type Snapshot struct {
 	Revision uint64
 
 	document      *Document
+	versions      versions
 	projects      []*Project
 	environments  map[fme.EnvironmentID]*Environment
 	sources       []*Source
@@ -50,6 +51,7 @@ type Environment struct {
 	Name    string
 	APIID   string // sent as environmentId; empty: left out (X17)
 	Project *Project
+	Serving *Serving // what Split SDKs are served here
 }
 
 // SDKKey is what an SDK key stands for. It does not hold the key.

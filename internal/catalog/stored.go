@@ -21,7 +21,10 @@ const (
 
 // storedFormat is the version of stored that this program writes. It grows
 // when an older program would misread what a newer one wrote.
-const storedFormat = 1
+//
+// Format 2 has change numbers; what it serves cannot be in a document of
+// format 1, so that one is read as one without any.
+const storedFormat = 2
 
 // stored is the value under documentKey, as gzipped JSON: the whole document
 // in one value, so that one compare-and-swap is the whole change.
@@ -29,17 +32,18 @@ type stored struct {
 	Format   int             `json:"format"`
 	KeyID    string          `json:"keyId"` // which master key sealed it
 	Document json.RawMessage `json:"document"`
+	Versions versions        `json:"versions,omitempty"`
 }
 
 // maxStored bounds what is unpacked from the store.
 const maxStored = 256 << 20
 
-func (c *Catalog) pack(doc *Document) ([]byte, error) {
+func (c *Catalog) pack(doc *Document, v versions) ([]byte, error) {
 	text, err := json.Marshal(doc)
 	if err != nil {
 		return nil, fmt.Errorf("encode the configuration: %w", err)
 	}
-	text, err = json.Marshal(stored{Format: storedFormat, KeyID: c.sealer.keyID, Document: text})
+	text, err = json.Marshal(stored{Format: storedFormat, KeyID: c.sealer.keyID, Document: text, Versions: v})
 	if err != nil {
 		return nil, fmt.Errorf("encode the configuration: %w", err)
 	}
@@ -52,40 +56,40 @@ func (c *Catalog) pack(doc *Document) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-func (c *Catalog) unpack(value []byte) (*Document, error) {
+func (c *Catalog) unpack(value []byte) (*Document, versions, error) {
 	r, err := gzip.NewReader(bytes.NewReader(value))
 	if err != nil {
-		return nil, fmt.Errorf("the stored configuration is damaged (%w); restore a backup", err)
+		return nil, nil, fmt.Errorf("the stored configuration is damaged (%w); restore a backup", err)
 	}
 	text, err := io.ReadAll(io.LimitReader(r, maxStored))
 	if err != nil {
-		return nil, fmt.Errorf("the stored configuration is damaged (%w); restore a backup", err)
+		return nil, nil, fmt.Errorf("the stored configuration is damaged (%w); restore a backup", err)
 	}
 	var s stored
 	if err := json.Unmarshal(text, &s); err != nil {
-		return nil, fmt.Errorf("the stored configuration is damaged (%w); restore a backup", err)
+		return nil, nil, fmt.Errorf("the stored configuration is damaged (%w); restore a backup", err)
 	}
-	if s.Format != storedFormat {
-		return nil, fmt.Errorf("the stored configuration is of format %d and this program reads format %d; start the newer program", s.Format, storedFormat)
+	if s.Format < 1 || s.Format > storedFormat {
+		return nil, nil, fmt.Errorf("the stored configuration is of format %d and this program reads formats up to %d; start the newer program", s.Format, storedFormat)
 	}
 	if s.KeyID != c.sealer.keyID {
-		return nil, fmt.Errorf("the stored configuration was sealed with master key %s and this server has master key %s; start it with the master key it had before (CAUSEWAY_MASTER_KEY or the file master.key)", s.KeyID, c.sealer.keyID)
+		return nil, nil, fmt.Errorf("the stored configuration was sealed with master key %s and this server has master key %s; start it with the master key it had before (CAUSEWAY_MASTER_KEY or the file master.key)", s.KeyID, c.sealer.keyID)
 	}
 	doc, found := decode("", s.Document, nil)
 	if len(found) > 0 {
-		return nil, fmt.Errorf("the stored configuration cannot be read (%s); start the program that wrote it", found[0])
+		return nil, nil, fmt.Errorf("the stored configuration cannot be read (%s); start the program that wrote it", found[0])
 	}
 	doc.source = nil // nobody will ask for lines of it
-	return doc, nil
+	return doc, s.Versions, nil
 }
 
 // snapshotOf makes a snapshot of what is stored under a revision.
 func (c *Catalog) snapshotOf(value []byte, revision uint64) (*Snapshot, error) {
-	doc, err := c.unpack(value)
+	doc, v, err := c.unpack(value)
 	if err != nil {
 		return nil, err
 	}
-	return c.compile(doc, revision)
+	return c.compile(doc, v, doc.contents(), revision)
 }
 
 // refresh reads what is stored and installs it.
@@ -183,13 +187,13 @@ func (c *Catalog) watchOnce(ctx context.Context) error {
 // change was made from.
 var errConflict = errors.New("conflict")
 
-// write stores a document over the given revision and returns its own.
+// write stores a document and its change numbers over the given revision and returns its own.
 //
 // An error may mean that the document was stored and the answer was lost.
 // Then what is stored is compared with what was written, so that generated
 // secrets, which exist nowhere else, are not reported as failed.
-func (c *Catalog) write(ctx context.Context, doc *Document, over uint64) (uint64, error) {
-	value, err := c.pack(doc)
+func (c *Catalog) write(ctx context.Context, doc *Document, v versions, over uint64) (uint64, error) {
+	value, err := c.pack(doc, v)
 	if err != nil {
 		return 0, err
 	}
