@@ -23,6 +23,14 @@ type serveCmd struct {
 	Listen      string `help:"Address of the data routes, and of the admin side unless --admin-listen is set." default:"127.0.0.1:8080" env:"CAUSEWAY_LISTEN" placeholder:"ADDR"`
 	AdminListen string `help:"Address of the admin API, health and metrics." env:"CAUSEWAY_ADMIN_LISTEN" placeholder:"ADDR"`
 
+	TLSCert                  string   `name:"tls-cert" help:"Certificate chain (PEM) for both addresses; read again when it changes and on SIGHUP." type:"path" env:"CAUSEWAY_TLS_CERT" placeholder:"FILE"`
+	TLSKey                   string   `name:"tls-key" help:"Private key (PEM) of the certificate." type:"path" env:"CAUSEWAY_TLS_KEY" placeholder:"FILE"`
+	MaxConnections           int      `help:"Open connections on each address; more wait." default:"8192" env:"CAUSEWAY_MAX_CONNECTIONS" placeholder:"N"`
+	MaxConnectionsPerAddress int      `help:"Open connections of one client address; more are closed. Behind a proxy all clients are one." default:"2048" env:"CAUSEWAY_MAX_CONNECTIONS_PER_ADDRESS" placeholder:"N"`
+	LimitRequests            int      `help:"Requests a second of each destination; 0 is no limit. Beyond it the answer is 429." default:"0" env:"CAUSEWAY_LIMIT_REQUESTS" placeholder:"N"`
+	LimitCalls               int      `help:"Calls a second of each destination; 0 is no limit." default:"0" env:"CAUSEWAY_LIMIT_CALLS" placeholder:"N"`
+	LimitBytes               byteSize `help:"Bytes a minute of each destination, decompressed; 0 is no limit." default:"0" env:"CAUSEWAY_LIMIT_BYTES" placeholder:"SIZE"`
+
 	AdminToken     string `help:"Token of the admin API. Made and shown on the first start when left out." env:"CAUSEWAY_ADMIN_TOKEN" placeholder:"TOKEN"`
 	AdminTokenFile string `help:"File that holds the admin token." type:"path" env:"CAUSEWAY_ADMIN_TOKEN_FILE" placeholder:"FILE"`
 	MasterKey      string `help:"Key that seals secrets at rest: 32 bytes in hex or base64. Made in the data folder when left out." env:"CAUSEWAY_MASTER_KEY" placeholder:"KEY"`
@@ -95,9 +103,9 @@ func (c *serveCmd) Run(cli *cliContext) error {
 
 // announce says where the server is, and shows new secrets once.
 func announce(w io.Writer, running *app.App, options app.Options) {
-	fmt.Fprintf(w, "causeway %s serves http://%s\n", options.Version, running.Address())
+	fmt.Fprintf(w, "causeway %s serves %s\n", options.Version, running.URL())
 	if running.AdminAddress() != running.Address() {
-		fmt.Fprintf(w, "admin API, health and metrics: http://%s\n", running.AdminAddress())
+		fmt.Fprintf(w, "admin API, health and metrics: %s\n", running.AdminURL())
 	}
 	if running.AdminToken != "" {
 		fmt.Fprintf(w, "admin token, shown this once: %s\n", running.AdminToken)
@@ -117,10 +125,14 @@ func showGenerated(w io.Writer, generated []catalog.GeneratedSecret) {
 	}
 }
 
-// reload applies the configuration file again; on findings the old one stays.
+// reload reads the TLS files and the configuration file again; of what cannot
+// be used the old one stays.
 func reload(ctx context.Context, running *app.App, options app.Options) {
+	if err := running.ReloadCertificate(); err != nil {
+		options.Log.Error("SIGHUP: the certificate in use stays", "err", err)
+	}
 	if options.ConfigFile == "" {
-		options.Log.Warn("SIGHUP: there is no --config file to apply")
+		options.Log.Info("SIGHUP: there is no --config file to apply")
 		return
 	}
 	change, err := running.Reload(ctx)
@@ -146,6 +158,17 @@ func (c *serveCmd) options(cli *cliContext) (app.Options, error) {
 	if c.RetryFor < 4*time.Hour {
 		return app.Options{}, usageError("--retry-for must be at least 4h (R46)")
 	}
+	for name, n := range map[string]int{"max-connections": c.MaxConnections, "max-connections-per-address": c.MaxConnectionsPerAddress} {
+		if n < 1 {
+			return app.Options{}, usageError("--" + name + " must be at least 1")
+		}
+	}
+	if c.LimitRequests < 0 || c.LimitCalls < 0 {
+		return app.Options{}, usageError("--limit-requests and --limit-calls must not be negative")
+	}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		return app.Options{}, usageError("--tls-cert and --tls-key go together")
+	}
 	options := app.Options{
 		Data: c.Data, ConfigFile: c.Config, Listen: c.Listen, AdminListen: c.AdminListen, Environ: cli.Environ,
 		AdminToken: token, MasterKey: masterKey,
@@ -156,6 +179,9 @@ func (c *serveCmd) options(cli *cliContext) (app.Options, error) {
 			Outbound: int64(c.OutboundBudget), Dead: int64(c.DeadBudget),
 		},
 		StoreMemory: int64(c.StoreMemory), RetryFor: c.RetryFor, AllowPrivateEndpoints: c.AllowPrivateEndpoints,
+		TLSCert: c.TLSCert, TLSKey: c.TLSKey,
+		MaxConnections: c.MaxConnections, MaxConnectionsPerAddress: c.MaxConnectionsPerAddress,
+		Limits:       catalog.Limits{RequestsPerSecond: c.LimitRequests, CallsPerSecond: c.LimitCalls, BytesPerMinute: int(c.LimitBytes)},
 		DrainTimeout: c.DrainTimeout, Version: version, Log: newLog(cli.Stderr, c.LogFormat, c.LogLevel),
 	}
 	options.Retention.Events = c.KeepEvents

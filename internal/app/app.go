@@ -10,6 +10,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,6 +60,16 @@ type Options struct {
 	AllowPrivateEndpoints bool
 	DrainTimeout          time.Duration // for requests in flight at Stop. Zero: 20 s
 
+	// TLSCert and TLSKey are PEM files. With them both addresses speak TLS only.
+	TLSCert, TLSKey string
+	TLSCheck        time.Duration // how often the files are looked at. Zero: 10 s
+	// MaxConnections bounds the open connections of each address that is
+	// listened on, MaxConnectionsPerAddress those of one client's address. Zero:
+	// 8192 and 2048.
+	MaxConnections, MaxConnectionsPerAddress int
+	HeaderWait                               time.Duration  // for TLS, and for the headers of a request. Zero: 10 s
+	Limits                                   catalog.Limits // of destinations without their own (ingest.Options.Limits)
+
 	Version string
 	Log     *slog.Logger
 }
@@ -90,6 +101,8 @@ type App struct {
 	ingest   *ingest.Server
 	api      *api.Server
 	doors    []*door
+
+	certificate *certificate // nil: no TLS
 
 	draining atomic.Bool
 	mu       sync.Mutex // guards stops
@@ -130,10 +143,14 @@ func Start(ctx context.Context, opt Options) (*App, error) {
 	if opt.DrainTimeout == 0 {
 		opt.DrainTimeout = 20 * time.Second
 	}
+	opt.TLSCheck = cmp.Or(opt.TLSCheck, 10*time.Second)
+	opt.HeaderWait = cmp.Or(opt.HeaderWait, 10*time.Second)
+	opt.MaxConnections = cmp.Or(opt.MaxConnections, 8192)
+	opt.MaxConnectionsPerAddress = cmp.Or(opt.MaxConnectionsPerAddress, 2048)
 	a := &App{opt: opt, log: opt.Log, metrics: prometheus.NewRegistry(), started: time.Now()}
 	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, step := range []func(context.Context) error{
-		a.openStreams, a.openStore, a.openCatalog, a.startPipeline, a.startDeliver, a.startRetention, a.openDoors,
+		a.openStreams, a.openStore, a.openCatalog, a.startPipeline, a.startDeliver, a.startRetention, a.openCertificate, a.openDoors,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, a.Stop())

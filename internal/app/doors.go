@@ -4,21 +4,34 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/time/rate"
 
 	"causeway/internal/api"
 	"causeway/internal/ingest"
+	"causeway/internal/peer"
+)
+
+// Bounds of a request and its connection. A body's time is bounded by the data
+// routes themselves.
+const (
+	idleWait       = 2 * time.Minute  // between requests
+	answerWait     = 10 * time.Minute // from the headers to the end of the answer; live views extend theirs
+	maxHeaderBytes = 64 << 10         // more is answered 431
 )
 
 // A door is one address that is listened on.
 type door struct {
 	name     string
-	listener net.Listener
+	listener *peer.Listener
 	server   *http.Server
 }
 
@@ -27,6 +40,7 @@ func (a *App) openDoors(context.Context) error {
 	var err error
 	a.ingest, err = ingest.New(ingest.Options{
 		Snapshot: a.catalog.Snapshot, Append: a.streams.Append, Tail: &a.tail, Metrics: a.metrics, Log: a.log,
+		Limits: a.opt.Limits,
 	})
 	if err != nil {
 		return err
@@ -86,19 +100,26 @@ func (a *App) adminSide(admin http.Handler) http.Handler {
 
 // open listens on an address and serves it until Stop.
 func (a *App) open(name, address string, handler http.Handler) error {
-	listener, err := net.Listen("tcp", address)
+	plain, err := net.Listen("tcp", address)
 	if err != nil {
 		return fmt.Errorf("open the %s: %w", name, err)
 	}
-	d := &door{name: name, listener: listener, server: &http.Server{
+	d := &door{name: name, listener: a.capped(name, plain), server: &http.Server{
 		Handler:           handler,
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
+		ReadHeaderTimeout: a.opt.HeaderWait,
+		IdleTimeout:       idleWait,
+		WriteTimeout:      answerWait,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          a.serverLog(),
 	}}
+	serve := d.server.Serve
+	if a.certificate != nil {
+		d.server.TLSConfig = a.certificate.config()
+		serve = func(l net.Listener) error { return d.server.ServeTLS(l, "", "") }
+	}
 	a.doors = append(a.doors, d)
 	failed := make(chan error, 1)
-	go func() { failed <- d.server.Serve(listener) }()
+	go func() { failed <- serve(d.listener) }()
 	a.onStop(name, func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), a.opt.DrainTimeout)
 		defer cancel()
@@ -113,6 +134,46 @@ func (a *App) open(name, address string, handler http.Handler) error {
 		return err
 	})
 	return nil
+}
+
+// capped bounds the connections of a door, counts them, and warns when they
+// reach a bound.
+func (a *App) capped(name string, plain net.Listener) *peer.Listener {
+	labels := prometheus.Labels{"door": name}
+	refused := prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "causeway_connections_refused_total", Help: "Connections closed because their address had too many.", ConstLabels: labels,
+	})
+	warn := func(text string) func() {
+		once := rate.Sometimes{Interval: time.Minute}
+		return func() { once.Do(func() { a.log.Warn(text, "door", name) }) }
+	}
+	warnAddress := warn("an address has as many connections as one may; its new ones are closed (--max-connections-per-address)")
+	listener := peer.Listen(plain, peer.Caps{
+		Total: a.opt.MaxConnections, PerAddress: a.opt.MaxConnectionsPerAddress,
+		Refused: func(string) { refused.Inc(); warnAddress() },
+		Full:    warn("there are as many connections as there may be; new ones wait (--max-connections)"),
+	})
+	a.metrics.MustRegister(refused, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "causeway_connections", Help: "Open connections.", ConstLabels: labels,
+	}, func() float64 { return float64(listener.Open()) }))
+	return listener
+}
+
+// serverLog takes what net/http says of connections. Any scanner can bring it
+// about, so it is for debugging only; handlers report their own panics.
+func (a *App) serverLog() *log.Logger { return slog.NewLogLogger(a.log.Handler(), slog.LevelDebug) }
+
+// URL is where the data routes are served, as clients write it.
+func (a *App) URL() string { return a.scheme() + a.Address() }
+
+// AdminURL is where the admin side is served.
+func (a *App) AdminURL() string { return a.scheme() + a.AdminAddress() }
+
+func (a *App) scheme() string {
+	if a.certificate != nil {
+		return "https://"
+	}
+	return "http://"
 }
 
 // Address is where the data routes are served, with the port that was taken.
