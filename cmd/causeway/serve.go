@@ -181,7 +181,10 @@ func (c *serveCmd) options(cli *cliContext) (app.Options, error) {
 		StoreMemory: int64(c.StoreMemory), RetryFor: c.RetryFor, AllowPrivateEndpoints: c.AllowPrivateEndpoints,
 		TLSCert: c.TLSCert, TLSKey: c.TLSKey,
 		MaxConnections: c.MaxConnections, MaxConnectionsPerAddress: c.MaxConnectionsPerAddress,
-		Limits:       catalog.Limits{RequestsPerSecond: c.LimitRequests, CallsPerSecond: c.LimitCalls, BytesPerMinute: int(c.LimitBytes)},
+		Limits: catalog.Limits{
+			RequestLimits:  catalog.RequestLimits{RequestsPerSecond: c.LimitRequests, BytesPerMinute: int(c.LimitBytes)},
+			CallsPerSecond: c.LimitCalls,
+		},
 		DrainTimeout: c.DrainTimeout, Version: version, Log: newLog(cli.Stderr, c.LogFormat, c.LogLevel),
 	}
 	options.Retention.Events = c.KeepEvents

@@ -112,6 +112,7 @@ func (c *checker) environment(e *EnvironmentSpec, path string, environments *nam
 		at := fmt.Sprintf("%s.sdkKeys[%d]", path, i)
 		c.name(key.Name, at+".name", keys)
 		c.choice(key.Type, at+".type", sdkKeyTypes)
+		c.limits(key.Limits, at+".limits")
 	}
 }
 
@@ -175,12 +176,15 @@ func (s scope) destination(d *DestinationSpec, path string) {
 	if d.GroupTrafficType != "" {
 		s.trafficType(d.GroupTrafficType, path+".groupTrafficType")
 	}
+	s.limits(d.Limits.RequestLimits, path+".limits")
+	s.bound(d.Limits.CallsPerSecond, path+".limits.callsPerSecond")
 }
 
 func (s scope) listener(l *ListenerSpec, path string) {
 	s.name(l.Name, path+".name", s.listeners)
 	s.environmentOf(l.Environment, path+".environment")
 	s.choice(l.Kind, path+".kind", listenerKinds)
+	s.limits(l.Limits, path+".limits")
 }
 
 // identity checks the traffic types that an identity maps to.

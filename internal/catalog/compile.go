@@ -86,7 +86,7 @@ func (s *Snapshot) addEnvironment(p *Project, spec *EnvironmentSpec) error {
 		if !ok {
 			return fmt.Errorf("SDK key %q of environment %q is not stored as a hash", key.Name, spec.Name)
 		}
-		s.sdkKeyOf[d] = &SDKKey{Name: key.Name, Type: key.Type, Environment: e}
+		s.sdkKeyOf[d] = &SDKKey{Name: key.Name, Type: key.Type, Environment: e, Limits: key.Limits}
 	}
 	p.Environments = append(p.Environments, e)
 	s.environments[e.ID] = e
@@ -131,7 +131,7 @@ func (c *Catalog) addDestination(s *Snapshot, p *Project, project *ProjectSpec, 
 	if err != nil {
 		return fmt.Errorf("destination %q: %w", spec.Name, err)
 	}
-	d := &Destination{ID: Slug(spec.Name), Name: spec.Name, Environment: e, Translate: spec.Translation(project)}
+	d := &Destination{ID: Slug(spec.Name), Name: spec.Name, Environment: e, Translate: spec.Translation(project), Limits: spec.Limits}
 	var hasKey, hasSecret bool
 	d.key, hasKey = spec.APIKey.hashOf()
 	d.secret, hasSecret = spec.Webhook.Secret.hashOf()
@@ -190,7 +190,7 @@ func (s *Snapshot) addListener(p *Project, spec *ListenerSpec) error {
 	if !ok {
 		return fmt.Errorf("the secret of listener %q is not stored as a hash", spec.Name)
 	}
-	l := &Listener{ID: Slug(spec.Name), Name: spec.Name, Kind: spec.Kind, Environment: e, secret: d}
+	l := &Listener{ID: Slug(spec.Name), Name: spec.Name, Kind: spec.Kind, Environment: e, Limits: spec.Limits, secret: d}
 	s.listeners = append(s.listeners, l)
 	s.listenerBy[l.Name], s.listenerBy[l.ID] = l, l
 	return nil

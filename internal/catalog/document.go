@@ -34,9 +34,10 @@ type EnvironmentSpec struct {
 
 // SDKKeySpec is a key that Split SDKs present.
 type SDKKeySpec struct {
-	Name string `json:"name" yaml:"name"` // unique in its environment
-	Type string `json:"type" yaml:"type"` // ServerSide or ClientSide
-	Key  Secret `json:"key" yaml:"key"`   // at least 4 characters; left out: generated
+	Name   string        `json:"name" yaml:"name"` // unique in its environment
+	Type   string        `json:"type" yaml:"type"` // ServerSide or ClientSide
+	Key    Secret        `json:"key" yaml:"key"`   // at least 4 characters; left out: generated
+	Limits RequestLimits `json:"limits,omitzero" yaml:"limits,omitempty"`
 }
 
 // The types of SDK keys.
@@ -133,6 +134,7 @@ type DestinationSpec struct {
 	AcceptOwnEcho    bool           `json:"acceptOwnEcho" yaml:"acceptOwnEcho"`       // R16
 	APIKey           Secret         `json:"apiKey" yaml:"apiKey"`                     // also the write key of the tracking routes; left out: generated
 	Webhook          WebhookSpec    `json:"webhook" yaml:"webhook"`
+	Limits           Limits         `json:"limits,omitzero" yaml:"limits,omitempty"` // zero fields: those of the server
 }
 
 // IdentitiesSpec maps Segment identities to traffic types, in order (R3).
@@ -162,10 +164,11 @@ type WebhookSpec struct {
 
 // ListenerSpec takes impressions that others collected.
 type ListenerSpec struct {
-	Name        string `json:"name" yaml:"name"` // unique per server, as the id made from it
-	Environment string `json:"environment" yaml:"environment"`
-	Kind        string `json:"kind" yaml:"kind"`     // FMEWebhook or ImpressionListener
-	Secret      Secret `json:"secret" yaml:"secret"` // left out: generated
+	Name        string        `json:"name" yaml:"name"` // unique per server, as the id made from it
+	Environment string        `json:"environment" yaml:"environment"`
+	Kind        string        `json:"kind" yaml:"kind"`     // FMEWebhook or ImpressionListener
+	Secret      Secret        `json:"secret" yaml:"secret"` // left out: generated
+	Limits      RequestLimits `json:"limits,omitzero" yaml:"limits,omitempty"`
 }
 
 // The kinds of listeners.

@@ -59,7 +59,7 @@ type SDKKey struct {
 	Name        string
 	Type        string // ServerSide or ClientSide
 	Environment *Environment
-	Limits      Limits
+	Limits      RequestLimits
 }
 
 // Source is a configuration that sends impressions to Segment.
@@ -101,7 +101,7 @@ type Listener struct {
 	ID, Name    string
 	Kind        string // FMEWebhook or ImpressionListener
 	Environment *Environment
-	Limits      Limits
+	Limits      RequestLimits
 
 	secret digest
 }

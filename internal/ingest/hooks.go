@@ -36,7 +36,7 @@ func (s *Server) listener(c *exchange) error {
 		return err
 	}
 	c.environment, c.configuration = listener.Environment.ID, listener.ID
-	if err := s.admit(c, "listener/"+listener.ID, listener.Limits); err != nil {
+	if err := s.admit(c, "listener/"+listener.ID, catalog.Limits{RequestLimits: listener.Limits}); err != nil {
 		return err
 	}
 	body, err := s.body(c, maxSDKBytes)

@@ -12,11 +12,17 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"causeway/internal/catalog"
 	"causeway/internal/tail"
 )
+
+// requests limits requests only.
+func requests(perSecond int) catalog.Limits {
+	return catalog.Limits{RequestLimits: catalog.RequestLimits{RequestsPerSecond: perSecond}}
+}
 
 // retryAfter is how long the answer says to wait.
 func retryAfter(t *testing.T, w *httptest.ResponseRecorder) time.Duration {
@@ -32,7 +38,7 @@ func TestADestinationSendsAsManyRequestsAsItsLimitAllows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var kept memory
 		registry := prometheus.NewRegistry()
-		s := newServer(t, Options{Append: kept.append, Metrics: registry, Limits: catalog.Limits{RequestsPerSecond: 5}})
+		s := newServer(t, Options{Append: kept.append, Metrics: registry, Limits: requests(5)})
 		for _, path := range []string{"/v1/track", "/v1/batch", "/segment/destination", "/segment/webhook/prod-events", "/v1/track"} {
 			if w := post(s, path, doors[path]); w.Code != http.StatusOK {
 				t.Fatalf("%s: %d %s", path, w.Code, w.Body)
@@ -94,7 +100,7 @@ func TestTheWaitThatIsToldIsEnough(t *testing.T) {
 		least  time.Duration // that 20 batches take
 	}{
 		{"calls", catalog.Limits{CallsPerSecond: 100}, 19 * 500 / 100 * time.Second},
-		{"bytes", catalog.Limits{BytesPerMinute: 10_000}, 19 * time.Duration(len(batch)) * time.Minute / 10_000},
+		{"bytes", catalog.Limits{RequestLimits: catalog.RequestLimits{BytesPerMinute: 10_000}}, 19 * time.Duration(len(batch)) * time.Minute / 10_000},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -123,7 +129,7 @@ func TestTheWaitThatIsToldIsEnough(t *testing.T) {
 }
 
 func TestAKeyInTheHeaderIsLimitedBeforeTheBodyIsRead(t *testing.T) {
-	s := newServer(t, Options{Limits: catalog.Limits{RequestsPerSecond: 1}})
+	s := newServer(t, Options{Limits: requests(1)})
 	post(s, "/v1/track", `{}`)
 	w := httptest.NewRecorder()
 	s.Routes().ServeHTTP(w, request("/v1/batch", brokenReader{}))
@@ -135,7 +141,7 @@ func TestAKeyInTheHeaderIsLimitedBeforeTheBodyIsRead(t *testing.T) {
 // TestTheServersLimitsAreNotThoseOfSDKsAndListeners: they lose what is
 // answered 429.
 func TestTheServersLimitsAreNotThoseOfSDKsAndListeners(t *testing.T) {
-	s := newServer(t, Options{Limits: catalog.Limits{RequestsPerSecond: 1, CallsPerSecond: 1, BytesPerMinute: 1}})
+	s := newServer(t, Options{Limits: catalog.Limits{RequestLimits: catalog.RequestLimits{RequestsPerSecond: 1, BytesPerMinute: 1}, CallsPerSecond: 1}})
 	for range 20 {
 		for path, body := range doors {
 			if strings.HasPrefix(path, "/v1/") || strings.HasPrefix(path, "/segment/") {
@@ -151,10 +157,38 @@ func TestTheServersLimitsAreNotThoseOfSDKsAndListeners(t *testing.T) {
 	}
 }
 
+func TestAnSDKKeyAndAListenerHaveTheLimitsOfTheConfiguration(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var kept memory
+		s := newServer(t, Options{Append: kept.append})
+		codes := map[string][]int{}
+		for range 3 {
+			for _, c := range []struct{ name, path, authorization, body string }{
+				{"SDK", "/api/testImpressions/bulk", "Bearer sdk-key-3", `[]`},
+				{"another SDK", "/api/testImpressions/bulk", "Bearer sdk-key-2", `[]`},
+				{"listener", "/hooks/limited", "listen-secret-3", "[" + strings.Repeat(" ", 60) + "]"},
+			} {
+				r := httptest.NewRequest(http.MethodPost, c.path, strings.NewReader(c.body))
+				r.Header.Set("Authorization", c.authorization)
+				w := httptest.NewRecorder()
+				s.Routes().ServeHTTP(w, r)
+				codes[c.name] = append(codes[c.name], w.Code)
+			}
+		}
+		want := map[string][]int{"SDK": {200, 200, 429}, "another SDK": {200, 200, 200}, "listener": {200, 200, 429}}
+		if diff := cmp.Diff(want, codes); diff != "" {
+			t.Errorf("answers (-want +got):\n%s", diff)
+		}
+		if len(kept.records) != 7 {
+			t.Errorf("%d records, want 7", len(kept.records))
+		}
+	})
+}
+
 func TestQuotasAreForgottenWhenTheirKeysAre(t *testing.T) {
 	var q quotas
 	now := time.Now()
-	limits := catalog.Limits{RequestsPerSecond: 2}
+	limits := requests(2)
 	for i := range 1000 {
 		q.get(uint64(i), fmt.Sprint("destination/", i), limits, now.Add(time.Duration(i)*time.Second)).admit(now)
 	}
@@ -168,7 +202,7 @@ func TestQuotasAreForgottenWhenTheirKeysAre(t *testing.T) {
 	if q.get(1001, "busy", limits, now).admit(now) == 0 {
 		t.Error("a change of the configuration filled a used quota")
 	}
-	if q.get(1001, "busy", catalog.Limits{RequestsPerSecond: 3}, now).admit(now) != 0 {
+	if q.get(1001, "busy", requests(3), now).admit(now) != 0 {
 		t.Error("new limits do not apply")
 	}
 }

@@ -21,7 +21,9 @@ projects:
       - name: production
         sdkKeys: [{name: backend, type: server_side, key: sdk-key-1}]
       - name: staging
-        sdkKeys: [{name: web, type: client_side, key: sdk-key-2}]
+        sdkKeys:
+          - {name: web, type: client_side, key: sdk-key-2}
+          - {name: limited, type: client_side, key: sdk-key-3, limits: {requestsPerSecond: 2}}
     segment:
       destinations:
         - name: prod-events
@@ -42,12 +44,13 @@ projects:
       listeners:
         - {name: fme-webhook, environment: production, kind: fme_webhook, secret: listen-secret-1}
         - {name: synchronizer, environment: production, kind: impression_listener, secret: listen-secret-2}
+        - {name: limited, environment: production, kind: fme_webhook, secret: listen-secret-3, limits: {bytesPerMinute: 100}}
 `
 
 // secrets are the credentials of the configuration: none may be seen anywhere.
 var secrets = []string{
-	"sdk-key-1", "sdk-key-2", "write-key-1", "write-key-2", "write-key-3", "hook-secret-1", "hook-secret-2", "sekrit", "se:cret-3",
-	"listen-secret-1", "listen-secret-2",
+	"sdk-key-1", "sdk-key-2", "sdk-key-3", "write-key-1", "write-key-2", "write-key-3", "hook-secret-1", "hook-secret-2", "sekrit", "se:cret-3",
+	"listen-secret-1", "listen-secret-2", "listen-secret-3",
 }
 
 // The real parts that tests share: streams, and the configuration above.

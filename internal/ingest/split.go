@@ -5,6 +5,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"causeway/internal/catalog"
 	"causeway/internal/fme"
 	"causeway/internal/reason"
 	"causeway/internal/stream"
@@ -103,7 +104,7 @@ func (s *Server) sdkKey(c *exchange, key string) error {
 		return unauthorized(true, "SDK key")
 	}
 	c.environment = known.Environment.ID
-	return s.admit(c, "sdk/"+string(known.Environment.ID)+"/"+known.Name, known.Limits)
+	return s.admit(c, "sdk/"+string(known.Environment.ID)+"/"+known.Name, catalog.Limits{RequestLimits: known.Limits})
 }
 
 // keep checks a record's body and makes it durable, in several records when it
