@@ -31,7 +31,8 @@ var allowed = map[string][]string{
 	"ingest":              {"segment", "fme", "catalog", "stream", "tail", "reason", "peer", "cors"},
 	"pipeline":            {"segment", "fme", "translate", "catalog", "stream", "store", "tail", "reason"},
 	"deliver":             {"segment", "catalog", "stream", "store", "tail", "reason"},
-	"api":                 {"segment", "fme", "translate", "catalog", "stream", "store", "tail", "reason"},
+	"playground":          {"segment", "fme", "translate", "catalog", "reason"},
+	"api":                 {"segment", "fme", "translate", "catalog", "stream", "store", "tail", "reason", "playground"},
 	"demo":                {},
 	"app":                 {"*"},
 }

@@ -9,8 +9,8 @@ import (
 	"regexp"
 	"time"
 
-	"causeway/internal/api"
 	"causeway/internal/catalog"
+	"causeway/internal/playground"
 )
 
 // translateCmd is the playground in the shell.
@@ -46,26 +46,26 @@ func (c *translateCmd) Run(cli *cliContext) error {
 }
 
 func (c *translateCmd) calls(doc *catalog.Document, in io.Reader, out io.Writer) error {
-	destination, err := api.DestinationIn(doc, c.Destination)
+	destination, err := playground.DestinationIn(doc, c.Destination)
 	if err != nil {
 		return wrongName(err)
 	}
-	return printResults(out, c.File, api.TranslateCalls(destination, in, time.Now()))
+	return printResults(out, c.File, playground.TranslateCalls(destination, in, time.Now()))
 }
 
 func (c *translateCmd) impressions(doc *catalog.Document, in io.Reader, out io.Writer) error {
-	source, err := api.SourceIn(doc, c.Source, c.Environment, version)
+	source, err := playground.SourceIn(doc, c.Source, c.Environment, version)
 	if err != nil {
 		return wrongName(err)
 	}
-	return printResults(out, c.File, api.TranslateImpressions(source, in, time.Now()))
+	return printResults(out, c.File, playground.TranslateImpressions(source, in, time.Now()))
 }
 
 // wrongName is a name that the configuration does not have, as a sentence.
 func wrongName(err error) error {
-	var problem *api.Problem
+	var problem *playground.Error
 	if errors.As(err, &problem) {
-		return usageError(problem.Detail)
+		return usageError(problem.Text)
 	}
 	return err
 }

@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"causeway/internal/catalog"
+	"causeway/internal/playground"
 	"causeway/internal/store"
 	"causeway/internal/stream"
 )
@@ -61,8 +63,13 @@ func badParameter(name, format string, args ...any) *Problem {
 func asProblem(err error) *Problem {
 	var p *Problem
 	var tooLarge *http.MaxBytesError
+	var tried *playground.Error
 	switch {
 	case errors.As(err, &p):
+		return p
+	case errors.As(err, &tried):
+		p = refuse(statusOf(tried), tried.Code, "%s", tried.Text)
+		p.Findings = tried.Findings
 		return p
 	case errors.As(err, &tooLarge):
 		p = refuse(http.StatusRequestEntityTooLarge, "body_too_large", "The body is over %d bytes, the limit of this route. Send less at a time.", tooLarge.Limit)
@@ -80,6 +87,17 @@ func asProblem(err error) *Problem {
 	}
 	p.cause = err
 	return p
+}
+
+// statusOf is the status of what the playground refuses.
+func statusOf(e *playground.Error) int {
+	switch {
+	case strings.HasSuffix(e.Code, "_unknown"):
+		return http.StatusNotFound
+	case len(e.Findings) > 0:
+		return http.StatusUnprocessableEntity
+	}
+	return http.StatusBadRequest
 }
 
 // write answers with the problem.

@@ -1,9 +1,8 @@
-package api
+package playground
 
 import (
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"strings"
 
 	"causeway/internal/catalog"
@@ -11,12 +10,24 @@ import (
 	"causeway/internal/translate"
 )
 
-// The playground works on a configuration document and not on the catalog's
-// snapshot, so that a file that was never applied, and settings that nobody
-// saved, are tried out by the same code.
+// Error says that what was asked for is not in the configuration, or that
+// settings are wrong.
+type Error struct {
+	// Code is stable: destination_unknown, source_unknown, project_unknown,
+	// environment_unknown, environment_missing or destination_invalid.
+	Code     string
+	Text     string            // a sentence for a person
+	Findings []catalog.Finding // of settings that are wrong
+}
+
+func (e *Error) Error() string { return e.Text }
+
+func refuse(code, format string, args ...any) *Error {
+	return &Error{Code: code, Text: fmt.Sprintf(format, args...)}
+}
 
 // DestinationIn is the translation of the destination of that name or id. An
-// error is a *Problem.
+// error is an *Error.
 func DestinationIn(doc *catalog.Document, name string) (*translate.Destination, error) {
 	var names []string
 	for i := range doc.Projects {
@@ -29,7 +40,7 @@ func DestinationIn(doc *catalog.Document, name string) (*translate.Destination, 
 			names = append(names, spec.Name)
 		}
 	}
-	return nil, refuse(http.StatusNotFound, "destination_unknown", "There is no destination %q. The destinations are: %s.", name, listOf(names))
+	return nil, refuse("destination_unknown", "There is no destination %q. The destinations are: %s.", name, list(names))
 }
 
 // SourceUnderTest is a source, and the environment and flags that impressions
@@ -43,7 +54,7 @@ type SourceUnderTest struct {
 
 // SourceIn finds a source by name or id. environment, a name or
 // "project/environment", may be empty when the source has only one. An error
-// is a *Problem.
+// is an *Error.
 func SourceIn(doc *catalog.Document, name, environment, version string) (*SourceUnderTest, error) {
 	var names []string
 	for i := range doc.Projects {
@@ -56,12 +67,12 @@ func SourceIn(doc *catalog.Document, name, environment, version string) (*Source
 			names = append(names, spec.Name)
 		}
 	}
-	return nil, refuse(http.StatusNotFound, "source_unknown", "There is no source %q. The sources are: %s.", name, listOf(names))
+	return nil, refuse("source_unknown", "There is no source %q. The sources are: %s.", name, list(names))
 }
 
 func sourceOf(p *catalog.ProjectSpec, spec *catalog.SourceSpec, environment, version string) (*SourceUnderTest, error) {
 	if environment == "" && len(spec.Environments) > 1 {
-		return nil, refuse(http.StatusBadRequest, "environment_missing", "The source %q has several environments. Name one of them: %s.", spec.Name, listOf(spec.Environments))
+		return nil, refuse("environment_missing", "The source %q has several environments. Name one of them: %s.", spec.Name, list(spec.Environments))
 	}
 	s := &SourceUnderTest{
 		source: spec.Translation(version),
@@ -74,7 +85,7 @@ func sourceOf(p *catalog.ProjectSpec, spec *catalog.SourceSpec, environment, ver
 		}
 	}
 	if s.environment == "" {
-		return nil, refuse(http.StatusNotFound, "environment_unknown", "The source %q has no environment %q. It has: %s.", spec.Name, environment, listOf(spec.Environments))
+		return nil, refuse("environment_unknown", "The source %q has no environment %q. It has: %s.", spec.Name, environment, list(spec.Environments))
 	}
 	for _, e := range p.Environments {
 		if e.Name == s.environment.Name() {
@@ -87,27 +98,20 @@ func sourceOf(p *catalog.ProjectSpec, spec *catalog.SourceSpec, environment, ver
 	return s, nil
 }
 
-// wantedDestination is the destination a request names, or the one whose
-// settings it brings.
-func wantedDestination(doc *catalog.Document, want translateRequest) (*translate.Destination, error) {
-	var name string
-	if json.Unmarshal(want.Destination, &name) == nil {
-		return DestinationIn(doc, name)
-	}
-	var settings map[string]json.RawMessage
-	if json.Unmarshal(want.Destination, &settings) != nil {
-		return nil, refuse(http.StatusBadRequest, "body_invalid", "destination is the name of a destination, or an object with the settings of one as in the configuration file.")
-	}
-	project, environment, ok := strings.Cut(want.Environment, "/")
+// DestinationFrom is the translation of a destination that nobody saved: its
+// settings as in the configuration file, in "project/environment". An error is
+// an *Error.
+func DestinationFrom(doc *catalog.Document, where string, settings map[string]json.RawMessage) (*translate.Destination, error) {
+	project, environment, ok := strings.Cut(where, "/")
 	if !ok {
-		return nil, refuse(http.StatusBadRequest, "environment_missing", "Give environment as \"project/environment\" beside the settings: the project says which traffic types exist.")
+		return nil, refuse("environment_missing", "Give environment as \"project/environment\" beside the settings: the project says which traffic types exist.")
 	}
 	for i := range doc.Projects {
 		if doc.Projects[i].Name == project {
 			return destinationFrom(&doc.Projects[i], environment, settings)
 		}
 	}
-	return nil, refuse(http.StatusNotFound, "project_unknown", "There is no project %q.", project)
+	return nil, refuse("project_unknown", "There is no project %q.", project)
 }
 
 // destinationFrom reads settings by the rules of the configuration file, in a
@@ -134,9 +138,11 @@ func destinationFrom(p *catalog.ProjectSpec, environment string, settings map[st
 			f.Line, f.Column = 0, 0 // of a text the caller never saw
 			f.Path = strings.Replace(f.Path, "projects[0].segment.destinations[0]", "destination", 1)
 		}
-		problem := refuse(http.StatusUnprocessableEntity, "destination_invalid", "The settings have %s. Each is listed with its place and what to do.", counted(len(findings), "finding"))
-		problem.Findings = findings
-		return nil, problem
+		text := "The settings have a finding. It is listed with its place and what to do."
+		if len(findings) > 1 {
+			text = fmt.Sprintf("The settings have %d findings. Each is listed with its place and what to do.", len(findings))
+		}
+		return nil, &Error{Code: "destination_invalid", Text: text, Findings: findings}
 	}
 	return tried.Projects[0].Segment.Destinations[0].Translation(&tried.Projects[0]), nil
 }
@@ -147,4 +153,11 @@ func namedSpecs(environments []catalog.EnvironmentSpec) []map[string]string {
 		named = append(named, map[string]string{"name": e.Name})
 	}
 	return named
+}
+
+func list(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
 }
