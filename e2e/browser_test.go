@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -94,6 +95,18 @@ func (b *tab) shut() {
 	if _, err := chromedp.Call(b.ctx, page.Close, cdp.Empty{}); err != nil {
 		b.t.Fatalf("closing the page: %v", err)
 	}
+}
+
+// waitFor waits until the expression is true in the page.
+func (b *tab) waitFor(expression string) {
+	b.t.Helper()
+	eventually(b.t, expression, func() error {
+		is, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool](expression))
+		if err == nil && !is {
+			err = errors.New("it is false")
+		}
+		return err
+	})
 }
 
 // callPage calls a function of the page with an argument as JSON and waits for

@@ -17,6 +17,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -84,7 +85,6 @@ func startServer(t *testing.T, configuration string) *server {
 	if err := os.WriteFile(filepath.Join(s.folder, "causeway.yaml"), []byte(configuration), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.start()
 	t.Cleanup(func() {
 		s.kill()
 		if t.Failed() {
@@ -93,6 +93,7 @@ func startServer(t *testing.T, configuration string) *server {
 			t.Logf("the server said:\n%s", tail(s.log.String(), 4000))
 		}
 	})
+	s.start()
 	return s
 }
 
@@ -192,23 +193,20 @@ func repository(t *testing.T, missing string, path ...string) string {
 // npmCI is what to do when a package is missing.
 const npmCI = "run `npm ci` in e2e/"
 
-// node runs a client of clients/ with its options as JSON. The client prints
-// one JSON value, which is decoded into answer.
-func node(t *testing.T, script string, options, answer any) {
-	t.Helper()
-	if err := tryNode(t, script, options, answer); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// tryNode is node for goroutines: it returns what went wrong.
-func tryNode(t *testing.T, script string, options, answer any) error {
+// tryNode runs a client of clients/ with its options as a line of JSON. The
+// client prints one line of JSON, which is decoded into answer. Then wait is
+// called, if there is one, and only then the client's input ends: it may wait
+// for that before it ends itself. It is for goroutines, too: it returns what
+// went wrong.
+func tryNode(t *testing.T, script string, options, answer any, wait ...func()) error {
 	t.Helper()
 	path, err := exec.LookPath("node")
 	if err != nil {
 		return errors.New("node is missing: install Node.js 20 or later (on Debian, apt-get install nodejs npm)")
 	}
-	repository(t, npmCI, "node_modules")
+	if _, err := os.Stat("node_modules"); err != nil {
+		return errors.New("node_modules is missing: " + npmCI)
+	}
 	text, err := json.Marshal(options)
 	if err != nil {
 		return err
@@ -216,15 +214,30 @@ func tryNode(t *testing.T, script string, options, answer any) error {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
 	command := exec.CommandContext(ctx, path, filepath.Join("clients", script))
-	command.Stdin = bytes.NewReader(text)
 	var stderr bytes.Buffer
 	command.Stderr = &stderr
-	out, err := command.Output()
+	in, err := command.StdinPipe()
 	if err != nil {
-		return fmt.Errorf("%s: %w\n%s\n%s", script, err, out, tail(stderr.String(), 4000))
+		return err
 	}
-	if err := json.Unmarshal(out, answer); err != nil {
-		return fmt.Errorf("%s printed %q: %w", script, out, err)
+	out, err := command.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := command.Start(); err != nil {
+		return err
+	}
+	_, err = in.Write(append(text, '\n'))
+	decodeErr := json.NewDecoder(out).Decode(answer)
+	if decodeErr == nil {
+		for _, w := range wait {
+			w()
+		}
+	}
+	_ = in.Close() // the client may be gone: Wait tells
+	_, drainErr := io.Copy(io.Discard, out)
+	if err = errors.Join(err, decodeErr, drainErr, command.Wait()); err != nil {
+		return fmt.Errorf("%s: %w\n%s", script, err, tail(stderr.String(), 4000))
 	}
 	return nil
 }

@@ -1,11 +1,11 @@
 // Sends calls with RudderStack's library for Node and prints the messageId of
 // each, in order, or null for a call whose delivery the library gave up.
 // Options: host, writeKey, calls, and any setting of the library.
-import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { options } from './options.mjs'
 
 const Analytics = createRequire(import.meta.url)('@rudderstack/rudder-sdk-node')
-const { writeKey, host, calls, ...settings } = JSON.parse(readFileSync(0))
+const { writeKey, host, calls, ...settings } = options
 
 const analytics = new Analytics(writeKey, { dataPlaneUrl: host, logLevel: 'none', errorHandler: (e) => console.error(e.message), ...settings })
 const sent = calls.map(({ type, timestamp, ...call }, i) => new Promise((resolve) => {

@@ -1,9 +1,9 @@
 // Sends calls with Segment's library for Node and prints the messageId of each,
 // in order, or null for a call whose delivery the library gave up.
 // Options: package, host, writeKey, calls, and any setting of the library.
-import { readFileSync } from 'node:fs'
+import { options } from './options.mjs'
 
-const { package: name, calls, ...settings } = JSON.parse(readFileSync(0))
+const { package: name, calls, ...settings } = options
 const { Analytics } = await import(name)
 
 const analytics = new Analytics(settings)
