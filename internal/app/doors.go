@@ -52,7 +52,11 @@ func (a *App) openDoors(context.Context) error {
 	if err != nil {
 		return err
 	}
-	admin, data := a.adminSide(a.api.Routes()), a.ingest.Routes()
+	data, err := a.dataSide(a.ingest.Routes())
+	if err != nil {
+		return err
+	}
+	admin := a.adminSide(a.api.Routes())
 	if a.opt.AdminListen == "" {
 		return a.open("doors", a.opt.Listen, either(admin, data))
 	}

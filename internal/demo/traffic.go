@@ -32,8 +32,8 @@ func Configuration(endpoint string) string {
         sdkKeys:
           - {name: backend, type: server_side, key: %[3]s}
     flags:
-      - {name: checkout_button, trafficType: user}
-      - {name: hero_banner, trafficType: anonymous}
+      - {name: checkout_button, trafficType: user, rollout: {on: 50, off: 50}}
+      - {name: hero_banner, trafficType: anonymous, treatments: [large, small], rollout: {large: 50, small: 50}}
     segment:
       sources:
         - {name: prod-impressions, environments: [production], identities: {user: userId, anonymous: anonymousId}, writeKey: shop, endpoint: %[1]q}
