@@ -42,16 +42,21 @@ type exchange struct {
 // acknowledged says whether the server took it, whatever the client was told.
 func (e exchange) acknowledged() bool { return e.Server/100 == 2 }
 
-// proxy stands between a client and the server. The first requests whose path
-// it is told to disturb get the faults, in order, and all others pass.
+// proxy stands between a client and the server. The first requests to the
+// paths it is told to disturb get the faults, in order, and all others pass.
 type proxy struct {
 	URL    string
 	target string
 
-	mu      sync.Mutex
-	disturb func(path string) bool
-	plan    []fault
-	log     []exchange
+	mu    sync.Mutex
+	plans []plan
+	log   []exchange
+}
+
+// plan is what happens to the next POST requests to paths that hold the text.
+type plan struct {
+	path   string
+	faults []fault
 }
 
 // startProxy starts a proxy that passes everything on.
@@ -65,10 +70,10 @@ func startProxy(t *testing.T, s *server) *proxy {
 }
 
 // misbehave sets the faults of the next requests to paths that hold the text.
-func (p *proxy) misbehave(path string, plan ...fault) {
+func (p *proxy) misbehave(path string, faults ...fault) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.plan, p.disturb = plan, func(s string) bool { return strings.Contains(s, path) }
+	p.plans = append(p.plans, plan{path, faults})
 }
 
 // exchanges returns the POST requests so far to paths that hold the text.
@@ -81,12 +86,15 @@ func (p *proxy) exchanges(path string) []exchange {
 func (p *proxy) next(r *http.Request) fault {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if r.Method != http.MethodPost || len(p.plan) == 0 || !p.disturb(r.URL.Path) {
-		return none
+	for i := range p.plans {
+		plan := &p.plans[i]
+		if r.Method == http.MethodPost && len(plan.faults) > 0 && strings.Contains(r.URL.Path, plan.path) {
+			f := plan.faults[0]
+			plan.faults = plan.faults[1:]
+			return f
+		}
 	}
-	f := p.plan[0]
-	p.plan = p.plan[1:]
-	return f
+	return none
 }
 
 // ServeHTTP passes a request on, or does what the plan says.

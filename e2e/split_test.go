@@ -121,8 +121,8 @@ func sdks() []sdk {
 		{name: "go-client", sdk: "go", version: "6.10.0", machine: true, run: splitWithGo},
 		{name: "splitio 11.11", sdk: "nodejs", version: "11.11.2", machine: true, run: splitNode("@splitsoftware/splitio")},
 		{name: "splitio 11.9", sdk: "nodejs", version: "11.9.1", machine: true, run: splitNode("splitio-11-9")},
-		{name: "splitio-browserjs, destroyed", sdk: "browserjs", version: "1.7.1", run: splitBrowser((*tab).destroy)},
-		{name: "splitio-browserjs, page left", sdk: "browserjs", version: "1.7.1", run: splitBrowser(func(page *tab) error { page.goTo("about:blank"); return nil })},
+		{name: "splitio-browserjs, destroyed", sdk: "browserjs", version: "1.7.1", run: splitBrowser(quick, (*tab).destroy)},
+		{name: "splitio-browserjs, page left", sdk: "browserjs", version: "1.7.1", run: splitBrowser(unhurried, (*tab).leave)},
 	}
 }
 
@@ -135,16 +135,19 @@ func splitNode(name string) func(*testing.T, use) ([]answer, error) {
 	}
 }
 
-// quick are periods of the JavaScript SDKs, in seconds: they send as they go,
-// not only when they end.
-var quick = map[string]any{"impressionsRefreshRate": 1, "eventsPushRate": 1}
+// Periods of the JavaScript SDKs, in seconds: quick ones send as they go,
+// unhurried ones when they end.
+var (
+	quick     = map[string]any{"impressionsRefreshRate": 1, "eventsPushRate": 1}
+	unhurried = map[string]any{"impressionsRefreshRate": 300, "eventsPushRate": 300}
+)
 
 // splitBrowser uses Split's SDK for browsers in a page that then ends.
-func splitBrowser(end func(*tab) error) func(*testing.T, use) ([]answer, error) {
+func splitBrowser(scheduler map[string]any, end func(*tab) error) func(*testing.T, use) ([]answer, error) {
 	return func(t *testing.T, u use) ([]answer, error) {
 		page := openTab(t, servePages(t)+"/split.html")
 		page.waitFor("window.loaded === true")
-		answers, err := callPage[[]answer](page, "start", map[string]any{"host": u.host, "sdkKey": clientKey, "mode": u.mode, "script": u.script, "scheduler": quick})
+		answers, err := callPage[[]answer](page, "start", map[string]any{"host": u.host, "sdkKey": clientKey, "mode": u.mode, "script": u.script, "scheduler": scheduler})
 		if err != nil {
 			return nil, err
 		}
@@ -157,6 +160,12 @@ func splitBrowser(end func(*tab) error) func(*testing.T, use) ([]answer, error) 
 func (b *tab) destroy() error {
 	_, err := callPage[bool](b, "destroy", nil)
 	return err
+}
+
+// leave goes to another page, while the SDK still has all that it is to send.
+func (b *tab) leave() error {
+	b.goTo("about:blank")
+	return nil
 }
 
 // expectation is what an SDK sends of a script, by its mode (facts: impression
