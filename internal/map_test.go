@@ -33,6 +33,7 @@ var allowed = map[string][]string{
 	"pipeline":            {"segment", "fme", "translate", "catalog", "stream", "store", "tail", "reason"},
 	"deliver":             {"segment", "catalog", "stream", "store", "tail", "reason"},
 	"playground":          {"segment", "fme", "translate", "catalog", "reason"},
+	"auth":                {"catalog", "peer"},
 	"api":                 {"segment", "fme", "translate", "catalog", "stream", "store", "tail", "reason", "playground"},
 	"demo":                {},
 	"app":                 {"*"},

@@ -87,6 +87,10 @@ func (c *Catalog) installToken(value []byte, revision uint64) error {
 // GenerateToken makes an admin token. It is in use once SetAdminToken was given it.
 func GenerateToken() string { return generate(adminTokenPrefix) }
 
+// GenerateCredential makes a credential of another kind, for rooms that keep
+// their own: 256 random bits behind a prefix that says what it is.
+func GenerateCredential(prefix string) string { return generate(prefix) }
+
 // generate makes a credential: the prefix, 32 random bytes and a checksum, in
 // letters and digits. The prefix and checksum let a scanner tell a leaked
 // credential from noise without asking the server.
