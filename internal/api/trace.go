@@ -121,7 +121,7 @@ func (s *Server) traceCall(ctx context.Context, row store.CallRow) (tracedCall, 
 		}
 		if destination, ok := s.catalog.Snapshot().Destination(row.Configuration); ok {
 			now := destination.Translate.Call(translate.Call{
-				Item: item, Type: record.CallType, Route: routeOf(record.Kind), ReceivedAt: record.ReceivedAt, MadeID: row.MessageID,
+				Item: item, Type: record.CallType, Route: routeOf(record.Kind), ReceivedAt: record.ReceivedAt, MadeID: func() string { return row.MessageID },
 			})
 			t.Now = &now
 		}

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"encoding/hex"
 	"runtime"
+	"slices"
 	"strconv"
 
 	"golang.org/x/sync/errgroup"
@@ -30,7 +31,11 @@ func (p *Pipeline) calls(frames []stream.Frame) *prepared {
 		})
 	}
 	_ = g.Wait() // no frame fails: what cannot be read becomes a dropped call
-	batch := new(store.Batch)
+	all := 0
+	for _, calls := range perFrame {
+		all += len(calls)
+	}
+	batch := &store.Batch{Calls: make([]store.Call, 0, all)}
 	for _, calls := range perFrame {
 		batch.Calls = append(batch.Calls, calls...)
 	}
@@ -49,8 +54,9 @@ func (p *Pipeline) callsOf(snapshot *catalog.Snapshot, frame stream.Frame) []sto
 			p.opt.Log.Error("cannot read an accepted body", "stream", stream.Calls, "frame", frame.Sequence, "record", i, "err", err)
 			body = segment.Body{Items: []segment.Item{{JSON: record.Body, Size: len(record.Body)}}}
 		}
+		calls = slices.Grow(calls, len(body.Items))
 		for j, item := range body.Items {
-			call := store.Call{
+			calls = append(calls, store.Call{
 				Environment:   fme.EnvironmentID(record.Environment),
 				Configuration: record.Configuration,
 				Route:         routeName(record.Kind),
@@ -58,17 +64,17 @@ func (p *Pipeline) callsOf(snapshot *catalog.Snapshot, frame stream.Frame) []sto
 				ReceivedAt:    record.ReceivedAt,
 				Frame:         frame.Sequence,
 				Index:         len(calls),
+			})
+			call := &calls[len(calls)-1]
+			if !found {
+				gone(call, madeID(record, j))
+				continue
 			}
-			made := madeID(record, j)
-			if found {
-				fill(&call, destination.Translate.Call(translate.Call{
-					Item: item, Type: record.CallType, Route: route(record.Kind),
-					ReceivedAt: record.ReceivedAt, MadeID: made,
-				}))
-			} else {
-				gone(&call, made)
+			incoming := translate.Call{Item: item, Type: record.CallType, Route: route(record.Kind), ReceivedAt: record.ReceivedAt}
+			if record.Kind == stream.Tracking {
+				incoming.MadeID = func() string { return madeID(record, j) }
 			}
-			calls = append(calls, call)
+			fill(call, destination.Translate.Call(incoming))
 		}
 	}
 	return calls

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,16 +17,20 @@ import (
 // showCalls counts the calls of a stored batch, and shows them to who watches.
 func (p *Pipeline) showCalls(calls []store.Call, written store.Written) {
 	watched := p.opt.Tail.Watched()
+	counts := callCounts{metrics: p.metrics}
+	defer counts.flush()
 	for i := range calls {
 		call, outcome := &calls[i], written.Calls[i]
-		p.metrics.calls.WithLabelValues(call.Configuration, label(call.Type), string(outcome)).Inc()
+		events := len(call.Events)
+		if outcome == reason.Duplicate {
+			events = 0
+		}
+		counts.add(callCount{call.Configuration, string(call.Environment), label(call.Type), outcome}, events)
 		for _, note := range call.Reasons {
 			p.metrics.reasons.WithLabelValues(call.Configuration, label(call.Type), string(note.Code)).Inc()
 		}
 		if outcome == reason.Duplicate {
 			p.metrics.reasons.WithLabelValues(call.Configuration, label(call.Type), string(reason.RepeatedCall)).Inc()
-		} else {
-			p.metrics.events.WithLabelValues(string(call.Environment)).Add(float64(len(call.Events)))
 		}
 		if watched {
 			p.opt.Tail.Publish(callItem(call, outcome))
@@ -33,11 +38,43 @@ func (p *Pipeline) showCalls(calls []store.Call, written store.Written) {
 	}
 }
 
-// label keeps what a sender can invent out of the metrics' labels.
+// callCounts adds to the metrics in as few steps as calls alike follow each
+// other: finding a counter by its labels costs more than the rest of showing.
+type callCounts struct {
+	*metrics
+	last          callCount
+	calls, events int
+}
+
+type callCount struct {
+	configuration, environment, label string
+	outcome                           reason.Outcome
+}
+
+func (c *callCounts) add(call callCount, events int) {
+	if call != c.last {
+		c.flush()
+		c.last = call
+	}
+	c.calls++
+	c.events += events
+}
+
+func (c *callCounts) flush() {
+	if c.calls > 0 {
+		c.metrics.calls.WithLabelValues(c.last.configuration, c.last.label, string(c.last.outcome)).Add(float64(c.calls))
+		c.metrics.events.WithLabelValues(c.last.environment).Add(float64(c.events))
+	}
+	c.calls, c.events = 0, 0
+}
+
+// callTypes are the types that metrics tell apart. What a sender can invent
+// stays out of labels, and so does the memory of its request.
+var callTypes = []string{"identify", "group", "track", "page", "screen", "alias", "delete"}
+
 func label(callType string) string {
-	switch callType {
-	case "identify", "group", "track", "page", "screen", "alias", "delete":
-		return callType
+	if i := slices.Index(callTypes, callType); i >= 0 {
+		return callTypes[i]
 	}
 	return "other"
 }

@@ -1,8 +1,13 @@
 package segment
 
-import "strings"
+import (
+	"math"
+	"strings"
+	"unsafe"
+)
 
-// Item is one call of a body.
+// Item is one call of a body. Everything in it, and every text read from it,
+// shares memory with the body, which must not be changed any more.
 type Item struct {
 	// JSON is the call as it stood. It need not be an object.
 	JSON []byte
@@ -15,7 +20,21 @@ type Item struct {
 	// or absent. They belong to the call wherever its own context and
 	// integrations leave a field out (see Merged).
 	Context, Integrations Value
+
+	value Value // the call when the whole body was read in full; else absent
 }
+
+// Value is the call, read in full; absent when it is no JSON.
+func (i *Item) Value() Value {
+	if i.value.Kind() != Absent {
+		return i.value
+	}
+	v, _ := ParseJSON(view(i.JSON))
+	return v
+}
+
+// view is the bytes as text, without a copy of them.
+func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // Merged is an object of a call with what its batch says of all calls merged in
 // (Segment: HTTP Tracking API, "Batch"). Field by field the call's own wins; an
@@ -53,44 +72,78 @@ type Body struct {
 // The errors are ErrNotJSON, ErrTooLarge and ErrTooLong (R30). The items of
 // share memory with body.
 func ParseTracking(batch bool, body []byte) (Body, error) {
+	root, calls, count, err := openTracking(batch, body, math.MaxInt)
+	if err != nil {
+		return Body{}, err
+	}
+	if !batch {
+		item := newItem(body, root)
+		item.value = root
+		return Body{Items: []Item{item}, WriteKey: writeKey(root)}, nil
+	}
+	return parseBatch(body, root, calls, count), nil
+}
+
+// Checked is what a door must know of a body.
+type Checked struct {
+	WriteKey string // as in Body; a copy
+	Calls    int
+}
+
+// CheckTracking does for a door what ParseTracking does for who needs the
+// calls: the same errors and the same WriteKey, from a fraction of the memory.
+func CheckTracking(batch bool, body []byte) (Checked, error) {
+	keep := 1 // levels: the call, its fields; or the body, the list, its items
+	if batch {
+		keep = 2
+	}
+	root, calls, count, err := openTracking(batch, body, keep)
+	if err != nil {
+		return Checked{}, err
+	}
+	key := writeKey(root)
+	for call := range calls.Elements() {
+		if key == "" {
+			first, _ := ParseTop(call.Raw(), 1)
+			key = writeKey(first)
+		}
+		break
+	}
+	return Checked{WriteKey: strings.Clone(key), Calls: count}, nil
+}
+
+// openTracking reads a body down to a level and checks its form. Of a batch it
+// gives the list, which may be absent, and how many calls are in it.
+func openTracking(batch bool, body []byte, keep int) (root, calls Value, count int, err error) {
 	limit := MaxCallBytes
 	if batch {
 		limit = MaxBatchBytes
 	}
 	if len(body) > limit {
-		return Body{}, ErrTooLarge
+		return root, calls, 0, ErrTooLarge
 	}
-	if batch {
-		return parseBatch(body)
-	}
-	root, ok := ParseTop(string(body), 1)
+	root, ok := ParseTop(view(body), keep)
 	if !ok || root.Kind() != Object {
-		return Body{}, ErrNotJSON
+		return root, calls, 0, ErrNotJSON
 	}
-	return Body{
-		Items:    []Item{newItem(body, root)},
-		WriteKey: writeKey(root),
-	}, nil
-}
-
-// parseBatch reads {"batch":[...],"context":{...},"integrations":{...},...}.
-func parseBatch(body []byte) (Body, error) {
-	// Levels: the body, the list, its items, their fields.
-	root, ok := ParseTop(string(body), 3)
-	if !ok || root.Kind() != Object {
-		return Body{}, ErrNotJSON
+	if !batch {
+		return root, calls, 1, nil
 	}
-	list := root.Field("batch")
-	if list.Exists() && list.Kind() != Array {
-		return Body{}, ErrNotJSON
+	calls = root.Field("batch")
+	if calls.Exists() && calls.Kind() != Array {
+		return root, calls, 0, ErrNotJSON
 	}
-	count := 0
-	for range list.Elements() {
+	for range calls.Elements() {
 		count++
 	}
 	if count > MaxBatchCalls {
-		return Body{}, ErrTooLong
+		return root, calls, count, ErrTooLong
 	}
+	return root, calls, count, nil
+}
+
+// parseBatch reads {"batch":[...],"context":{...},"integrations":{...},...}.
+func parseBatch(body []byte, root, list Value, count int) Body {
 	parsed := Body{Items: make([]Item, 0, count), WriteKey: writeKey(root)}
 	context, integrations, sent := shared(root.Field("context")), shared(root.Field("integrations")), sentAt(root)
 	for call := range list.Elements() {
@@ -98,13 +151,14 @@ func parseBatch(body []byte) (Body, error) {
 			parsed.WriteKey = writeKey(call)
 		}
 		item := newItem(body, call)
+		item.value = call
 		item.Context, item.Integrations = context, integrations
 		if item.SentAt == "" {
 			item.SentAt = sent
 		}
 		parsed.Items = append(parsed.Items, item)
 	}
-	return parsed, nil
+	return parsed
 }
 
 // shared reads, in full, an object that a batch gives to all its calls. One
@@ -127,7 +181,7 @@ func ParseDelivery(body []byte) (Body, error) {
 	if len(body) > MaxDeliveryBytes {
 		return Body{}, ErrTooLarge
 	}
-	root, ok := ParseTop(string(body), 2)
+	root, ok := ParseTop(view(body), 2)
 	if !ok {
 		return Body{}, ErrNotJSON
 	}
@@ -161,7 +215,7 @@ func newItem(body []byte, call Value) Item {
 // an array the raw bytes of its first element, otherwise the whole body. Bytes
 // are never made anew, because that would break the signature.
 func FirstElement(body []byte) []byte {
-	root, ok := ParseTop(string(body), 1)
+	root, ok := ParseTop(view(body), 1)
 	if ok {
 		for element := range root.Elements() {
 			return slice(body, element)

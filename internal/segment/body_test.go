@@ -309,3 +309,37 @@ func BenchmarkParseTrackingOf100(b *testing.B) {
 		}
 	}
 }
+
+func TestADoorLearnsTheSameFromCheckingAsFromParsing(t *testing.T) {
+	deep := strings.Repeat("[", 100) + strings.Repeat("]", 100)
+	many := `{"batch":[` + strings.Repeat("1,", MaxBatchCalls) + `1]}`
+	for _, body := range []string{
+		``, `{`, `[]`, `null`, `{}`, `{"writeKey":" k "}`, `{"writeKey":1,"batch":[]}`, `{"batch":null}`, `{"batch":{}}`, `{"batch":[1,{"writeKey":"second"}]}`,
+		`{"batch":[{"writeKey":"first"},{"writeKey":"second"}]}`, `{"batch":[{"x":` + deep + `,"writeKey":"first"}],"writeKey":""}`,
+		`{"writeKey":"own","batch":[{"writeKey":"first"}]}`, `{"batch":[{"writeKey":"fi\u0072st"}]}`, `{"batch":[{]}`, many,
+		`{"x":"` + strings.Repeat("a", MaxBatchBytes) + `"}`, `{"x":"` + strings.Repeat("a", MaxCallBytes) + `"}`,
+	} {
+		for _, batch := range []bool{false, true} {
+			parsed, want := ParseTracking(batch, []byte(body))
+			checked, err := CheckTracking(batch, []byte(body))
+			if err != want || checked.WriteKey != parsed.WriteKey || checked.Calls != len(parsed.Items) {
+				t.Errorf("batch %v, %.60s: checked %+v, %v; parsed %q, %d calls, %v", batch, body, checked, err, parsed.WriteKey, len(parsed.Items), want)
+			}
+		}
+	}
+}
+
+func TestSpecialBytesAreFoundAtEveryPlaceOfAString(t *testing.T) {
+	for at := range 20 {
+		for c := range 256 {
+			text := strings.Repeat("a", at) + string([]byte{byte(c)}) + strings.Repeat("\x80\"", 10)
+			want := at
+			if ordinary[c] {
+				want = at + 1
+			}
+			if got := ordinaryRun(text); got != want {
+				t.Fatalf("byte %#x at %d: the run is %d long, want %d", c, at, got, want)
+			}
+		}
+	}
+}

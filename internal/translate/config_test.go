@@ -135,9 +135,13 @@ func (c *config) calls(t *testing.T, input string) (results []any) {
 	if c.Call.Route == "tracking" {
 		route = Tracking
 	}
+	var made func() string
+	if c.Call.MadeID != "" {
+		made = func() string { return c.Call.MadeID }
+	}
 	d := c.destination()
 	for _, item := range items {
-		results = append(results, d.Call(Call{Item: item, Type: c.Call.Type, Route: route, ReceivedAt: receivedAt, MadeID: c.Call.MadeID}))
+		results = append(results, d.Call(Call{Item: item, Type: c.Call.Type, Route: route, ReceivedAt: receivedAt, MadeID: made}))
 	}
 	return results
 }

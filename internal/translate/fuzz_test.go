@@ -58,14 +58,15 @@ func FuzzCall(f *testing.F) {
 		if switches&8 != 0 {
 			d.EventType, d.Value = "properties.a.0.b", "context.x.1"
 		}
+		made := func() string { return "made" }
 		c := call(string(input))
 		if switches&16 != 0 {
-			c.Route, c.MadeID = Tracking, "made"
+			c.Route, c.MadeID = Tracking, made
 		}
 		calls := []Call{c}
 		if body, err := segment.ParseTracking(true, input); err == nil {
 			for _, item := range body.Items {
-				calls = append(calls, Call{Item: item, Route: Tracking, ReceivedAt: received, MadeID: "made"})
+				calls = append(calls, Call{Item: item, Route: Tracking, ReceivedAt: received, MadeID: made})
 			}
 		}
 		for _, c := range calls {

@@ -68,7 +68,8 @@ type Call struct {
 	Type       string // decided by the path; empty: the call's own
 	Route      Route
 	ReceivedAt time.Time // by our own clock, which "the future" is measured against too
-	MadeID     string    // messageId when the call has none; empty: a hash of the call (R18)
+	// MadeID makes the messageId of a call that has none; nil: a hash of the call (R18).
+	MadeID func() string
 }
 
 // Result is what became of a call.

@@ -35,14 +35,13 @@ type fields struct {
 
 // open reads the call and settles what every result has.
 func (t *translation) open() {
-	text := string(t.c.JSON)
 	if t.c.Size == 0 {
-		t.c.Size = len(text)
+		t.c.Size = len(t.c.JSON)
 	}
 	if t.c.Size > segment.MaxCallBytes {
-		t.root, _ = segment.ParseTop(text, 1) // refused: only its id and type matter
+		t.root, _ = segment.ParseTop(string(t.c.JSON), 1) // refused: only its id and type matter
 	} else {
-		t.root, _ = segment.ParseJSON(text)
+		t.root = t.c.Value()
 	}
 	f := &t.fields
 	f.context.Shared, f.integrations.Shared = t.c.Context, t.c.Integrations
@@ -83,20 +82,20 @@ func (t *translation) open() {
 	if r.Type == "" && f.callType.Kind() == segment.String {
 		r.Type = short(f.callType.Text())
 	}
-	r.MessageID = t.messageID(text)
+	r.MessageID = t.messageID()
 	r.CallID = fme.NewID("call", t.d.ID, r.MessageID)
 }
 
 // messageID is the call's own (X15), or else the one that was made for it, or
 // else a hash of the call, so that a sender's retry is a repeat (R18).
-func (t *translation) messageID(text string) string {
+func (t *translation) messageID() string {
 	if id := t.fields.messageID.Text(); strings.TrimSpace(id) != "" {
 		return id
 	}
-	if t.c.MadeID != "" {
-		return t.c.MadeID
+	if t.c.MadeID != nil {
+		return t.c.MadeID()
 	}
-	sum := sha256.Sum256([]byte(text))
+	sum := sha256.Sum256(t.c.JSON)
 	return "causeway-" + hex.EncodeToString(sum[:16])
 }
 
