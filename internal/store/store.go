@@ -107,6 +107,13 @@ type Store interface {
 	// unique keys since a time.
 	Flags(ctx context.Context, environment fme.EnvironmentID, since time.Time) ([]FlagCount, error)
 	Deliveries(ctx context.Context, q DeliveryQuery) (Page[Delivery], error)
+	// Traffic counts what an environment received, in steps of at least a
+	// second from from (included) to to (not included), oldest first. Steps in
+	// which nothing came are there too; at most 2,000 are given.
+	Traffic(ctx context.Context, environment fme.EnvironmentID, from, to time.Time, step time.Duration) ([]TrafficStep, error)
+	// DeliveryTotals sums the attempts that began since a time, by source and
+	// outcome.
+	DeliveryTotals(ctx context.Context, since time.Time) ([]DeliveryTotal, error)
 
 	// Check reports whether the store can be written.
 	Check(ctx context.Context) error
@@ -252,4 +259,19 @@ type Delivery struct {
 type DeliveryQuery struct {
 	Source, Outcome string
 	Span            // on StartedAt
+}
+
+// TrafficStep is what came in one step of time.
+type TrafficStep struct {
+	From  time.Time
+	Calls map[reason.Outcome]int64 // Segment calls by what became of them
+	// Attributes is how many values calls set or removed.
+	Events, Attributes, Impressions int64
+}
+
+// DeliveryTotal sums the attempts of one source that ended alike.
+type DeliveryTotal struct {
+	Source, Outcome string
+	Attempts, Calls int64
+	P95             time.Duration // of one attempt
 }

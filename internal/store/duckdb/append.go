@@ -17,6 +17,7 @@ type transaction struct {
 	conn   *sql.Conn
 	raw    driver.Conn
 	seq    int64
+	row    []driver.Value // of append, used again and again
 	tables []*table
 	rows   map[string]int // flushed, by table
 }
@@ -57,7 +58,9 @@ func (tx *transaction) append(name string, values ...driver.Value) error {
 		tx.tables = append(tx.tables, t)
 	}
 	t.rows++
-	if err := t.appender.AppendRow(values...); err != nil {
+	// A row of the caller's would be allocated anew each time.
+	tx.row = append(tx.row[:0], values...)
+	if err := t.appender.AppendRow(tx.row...); err != nil {
 		return fmt.Errorf("append to %s: %w", name, err)
 	}
 	return nil
@@ -87,6 +90,33 @@ func (tx *transaction) discard() {
 		_ = t.appender.Close()
 	}
 	tx.tables = nil
+}
+
+// same gives the values of a column in which most rows repeat the row before:
+// checked and made an interface once.
+type same struct {
+	of    string
+	value driver.Value
+}
+
+func (m *same) text(s string) driver.Value {
+	if m.value == nil || m.of != s {
+		m.of, m.value = s, text(s)
+	}
+	return m.value
+}
+
+// sameTime is the like for times.
+type sameTime struct {
+	of    time.Time
+	value driver.Value
+}
+
+func (m *sameTime) stamp(t time.Time) driver.Value {
+	if m.value == nil || m.of != t {
+		m.of, m.value = t, stamp(t)
+	}
+	return m.value
 }
 
 // text makes s fit to be stored: UTF-8 without NUL. Translation removes NUL

@@ -3,6 +3,7 @@ package duckdb
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"fmt"
 	"time"
 
@@ -18,6 +19,8 @@ type claims struct {
 	places map[fme.ID]int32
 	ids    []fme.ID
 	taken  []bool
+	asked  []int32 // the places of the batch's ids, in their order in the batch
+	next   int     // in asked
 }
 
 // claimsOf gathers every id that a batch may take.
@@ -26,7 +29,7 @@ func claimsOf(batch *store.Batch) *claims {
 	for i := range batch.Calls {
 		size += max(1, len(batch.Calls[i].Events)+len(batch.Calls[i].Identities))
 	}
-	c := &claims{places: make(map[fme.ID]int32, size), ids: make([]fme.ID, 0, size)}
+	c := &claims{places: make(map[fme.ID]int32, size), ids: make([]fme.ID, 0, size), asked: make([]int32, 0, size)}
 	for i := range batch.Calls {
 		call := &batch.Calls[i]
 		for j := range call.Events {
@@ -54,18 +57,26 @@ func (c *claims) add(id fme.ID) {
 	if id == (fme.ID{}) {
 		return
 	}
-	if _, ok := c.places[id]; !ok {
-		c.places[id] = int32(len(c.ids))
+	place, ok := c.places[id]
+	if !ok {
+		place = int32(len(c.ids))
+		c.places[id] = place
 		c.ids = append(c.ids, id)
 	}
+	c.asked = append(c.asked, place)
 }
 
-// take reports whether id is new, and takes it. The zero id is always new.
+// take reports whether id is new, and takes it. The zero id is always new. It
+// must be asked in the order in which claimsOf went through the batch.
 func (c *claims) take(id fme.ID) bool {
 	if id == (fme.ID{}) {
 		return true
 	}
-	place := c.places[id]
+	place := c.asked[c.next]
+	c.next++
+	if c.ids[place] != id {
+		panic("the batch is not written in the order it was claimed in")
+	}
 	if c.taken[place] {
 		return false
 	}
@@ -97,12 +108,12 @@ func (c *claims) settle(ctx context.Context, tx *transaction, now time.Time) err
 	if err := tx.exec(ctx, "DELETE FROM stage"); err != nil {
 		return fmt.Errorf("clear the stage: %w", err)
 	}
-	now = stamp(now)
+	seen := driver.Value(stamp(now))
 	for i, id := range c.ids {
 		if c.taken[i] {
 			continue
 		}
-		if err := tx.append("recent", engine.UUID(id), now); err != nil {
+		if err := tx.append("recent", engine.UUID(id), seen); err != nil {
 			return err
 		}
 	}

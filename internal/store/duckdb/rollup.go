@@ -14,7 +14,11 @@ import (
 )
 
 // typeDays counts the events of a batch by type and day of receipt.
-type typeDays map[typeDay]*typeSum
+type typeDays struct {
+	sums map[typeDay]*typeSum
+	last typeDay // the event before; most are of its kind
+	sum  *typeSum
+}
 
 type typeDay struct {
 	environment            fme.EnvironmentID
@@ -27,13 +31,16 @@ type typeSum struct {
 	withValue, events int64
 }
 
-func (d typeDays) add(e *fme.Event) {
+func (d *typeDays) add(e *fme.Event) {
 	received := stamp(e.ReceivedAt)
 	key := typeDay{e.Environment, e.TrafficType, e.EventType, floor(received.Unix(), 24*60*60)}
-	sum := d[key]
-	if sum == nil {
-		sum = &typeSum{first: received, last: received}
-		d[key] = sum
+	sum := d.sum
+	if sum == nil || key != d.last {
+		if sum = d.sums[key]; sum == nil {
+			sum = &typeSum{first: received, last: received}
+			d.sums[key] = sum
+		}
+		d.last, d.sum = key, sum
 	}
 	if received.Before(sum.first) {
 		sum.first = received
@@ -47,8 +54,8 @@ func (d typeDays) add(e *fme.Event) {
 	sum.events++
 }
 
-func (d typeDays) write(tx *transaction) error {
-	for key, sum := range d {
+func (d *typeDays) write(tx *transaction) error {
+	for key, sum := range d.sums {
 		err := tx.append("event_type_days", text(string(key.environment)), text(key.trafficType), text(key.eventType),
 			time.Unix(key.day*24*60*60, 0).UTC(), sum.first, sum.last, sum.withValue, sum.events)
 		if err != nil {
@@ -59,7 +66,11 @@ func (d typeDays) write(tx *transaction) error {
 }
 
 // reasonHours counts outcomes and reasons of a batch by hour of receipt.
-type reasonHours map[reasonHour]*reasonSum
+type reasonHours struct {
+	sums map[reasonHour]*reasonSum
+	last reasonHour // the one before; most are alike
+	sum  *reasonSum
+}
 
 type reasonHour struct {
 	environment   fme.EnvironmentID
@@ -78,12 +89,15 @@ type reasonSum struct {
 // sampleLength is how many code points of a sample are kept.
 const sampleLength = 200
 
-func (h reasonHours) add(key reasonHour, at time.Time, times int64, sample string) {
+func (h *reasonHours) add(key reasonHour, at time.Time, times int64, sample string) {
 	key.hour = floor(stamp(at).Unix(), 60*60)
-	sum := h[key]
-	if sum == nil {
-		sum = &reasonSum{}
-		h[key] = sum
+	sum := h.sum
+	if sum == nil || key != h.last {
+		if sum = h.sums[key]; sum == nil {
+			sum = &reasonSum{}
+			h.sums[key] = sum
+		}
+		h.last, h.sum = key, sum
 	}
 	sum.times += times
 	if sample != "" {
@@ -91,8 +105,8 @@ func (h reasonHours) add(key reasonHour, at time.Time, times int64, sample strin
 	}
 }
 
-func (h reasonHours) write(tx *transaction) error {
-	for key, sum := range h {
+func (h *reasonHours) write(tx *transaction) error {
+	for key, sum := range h.sums {
 		err := tx.append("reason_counts", text(string(key.environment)), text(key.configuration), text(key.callType),
 			string(key.outcome), text(string(key.code)), time.Unix(key.hour*60*60, 0).UTC(), tx.next(), text(cut(sum.sample, sampleLength)), sum.times)
 		if err != nil {

@@ -24,7 +24,7 @@ func (s *Store) Write(ctx context.Context, batch *store.Batch, beforeCommit func
 		if err := advance(ctx, tx, batch); err != nil {
 			return err
 		}
-		w = &writing{tx: tx, batch: batch, claims: claimsOf(batch), types: typeDays{}, reasons: reasonHours{}}
+		w = &writing{tx: tx, batch: batch, claims: claimsOf(batch), types: typeDays{sums: map[typeDay]*typeSum{}}, reasons: reasonHours{sums: map[reasonHour]*reasonSum{}}}
 		if err := w.claims.settle(ctx, tx, s.options.Now()); err != nil {
 			return err
 		}
@@ -97,6 +97,10 @@ type writing struct {
 	types   typeDays
 	reasons reasonHours
 	written store.Written
+
+	// What most rows of a batch have in common.
+	environment, configuration, route, scheme, callType, name, outcome, trafficType, eventType, source same
+	receivedAt                                                                                         sameTime
 
 	repeatedCalls, repeatedImpressions int
 }
@@ -203,9 +207,9 @@ func (w *writing) callRow(call *store.Call, outcome reason.Outcome, notes []reas
 		}
 		reasons = string(encoded)
 	}
-	return w.tx.append("calls", w.tx.next(), text(string(call.Environment)), text(call.Configuration), text(call.Route),
-		text(call.Scheme), text(call.MessageID), text(call.Type), text(call.Name), stamp(call.ReceivedAt),
-		string(outcome), text(reasons), int32(events), int32(attributes), int64(call.Frame), int32(call.Index))
+	return w.tx.append("calls", w.tx.next(), w.environment.text(string(call.Environment)), w.configuration.text(call.Configuration), w.route.text(call.Route),
+		w.scheme.text(call.Scheme), text(call.MessageID), w.callType.text(call.Type), w.name.text(call.Name), w.receivedAt.stamp(call.ReceivedAt),
+		w.outcome.text(string(outcome)), text(reasons), int32(events), int32(attributes), int64(call.Frame), int32(call.Index))
 }
 
 func (w *writing) event(e *fme.Event) error {
@@ -214,9 +218,9 @@ func (w *writing) event(e *fme.Event) error {
 	if e.Value != nil {
 		value = *e.Value
 	}
-	return w.tx.append("events", w.tx.next(), text(string(e.Environment)), text(e.TrafficType), text(e.Key), text(e.EventType),
-		value, stamp(e.Time), text(string(e.Properties)), text(e.Source), text(cut(e.ForeignID, foreignIDLength)),
-		stamp(e.ReceivedAt), text(e.Configuration))
+	return w.tx.append("events", w.tx.next(), w.environment.text(string(e.Environment)), w.trafficType.text(e.TrafficType), text(e.Key), w.eventType.text(e.EventType),
+		value, stamp(e.Time), text(string(e.Properties)), w.source.text(e.Source), text(cut(e.ForeignID, foreignIDLength)),
+		w.receivedAt.stamp(e.ReceivedAt), w.configuration.text(e.Configuration))
 }
 
 // identity writes one row per attribute, or one that says only that the key

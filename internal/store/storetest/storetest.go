@@ -50,6 +50,8 @@ func Run(t *testing.T, open func(t *testing.T, dir string) store.Store) {
 		{"event types are summed", eventTypes},
 		{"reasons are counted by hour with a sample", reasons},
 		{"flags are summed", flags},
+		{"traffic is counted in steps", traffic},
+		{"deliveries are summed", deliveryTotals},
 		{"retention deletes each kind by its own age", retention},
 		{"retention keeps what counts", retentionKeeps},
 		{"ids are remembered for the dedup window", retentionOfIDs},
