@@ -33,7 +33,7 @@ func newMetrics(registry prometheus.Registerer, s *Store) (*metrics, error) {
 		}, []string{"table"}),
 		duplicates: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "causeway_store_duplicates_total",
-			Help: "What was there already and was not written again, by kind (call, impression).",
+			Help: "What was there already and was not written again, by kind (call, impression, sdk_event).",
 		}, []string{"kind"}),
 		retention: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "causeway_store_retain_seconds",

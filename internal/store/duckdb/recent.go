@@ -25,7 +25,7 @@ type claims struct {
 
 // claimsOf gathers every id that a batch may take.
 func claimsOf(batch *store.Batch) *claims {
-	size := len(batch.Impressions)
+	size := len(batch.Impressions) + len(batch.Events)
 	for i := range batch.Calls {
 		size += max(1, len(batch.Calls[i].Events)+len(batch.Calls[i].Identities))
 	}
@@ -44,6 +44,9 @@ func claimsOf(batch *store.Batch) *claims {
 	}
 	for i := range batch.Impressions {
 		c.add(batch.Impressions[i].ID)
+	}
+	for i := range batch.Events {
+		c.add(batch.Events[i].ID)
 	}
 	c.taken = make([]bool, len(c.ids))
 	return c

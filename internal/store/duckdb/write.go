@@ -61,6 +61,7 @@ func (s *Store) Write(ctx context.Context, batch *store.Batch, beforeCommit func
 	}
 	s.metrics.duplicates.WithLabelValues("call").Add(float64(w.repeatedCalls))
 	s.metrics.duplicates.WithLabelValues("impression").Add(float64(w.repeatedImpressions))
+	s.metrics.duplicates.WithLabelValues("sdk_event").Add(float64(w.repeatedEvents))
 	return w.written, nil
 }
 
@@ -102,7 +103,7 @@ type writing struct {
 	environment, configuration, route, scheme, callType, name, outcome, trafficType, eventType, source same
 	receivedAt                                                                                         sameTime
 
-	repeatedCalls, repeatedImpressions int
+	repeatedCalls, repeatedImpressions, repeatedEvents int
 }
 
 func (w *writing) all() error {
@@ -124,10 +125,8 @@ func (w *writing) all() error {
 			return err
 		}
 	}
-	for i := range w.batch.Events {
-		if err := w.event(&w.batch.Events[i]); err != nil {
-			return err
-		}
+	if err := w.events(); err != nil {
+		return err
 	}
 	for i := range w.batch.Telemetry {
 		t := &w.batch.Telemetry[i]
@@ -210,6 +209,22 @@ func (w *writing) callRow(call *store.Call, outcome reason.Outcome, notes []reas
 	return w.tx.append("calls", w.tx.next(), w.environment.text(string(call.Environment)), w.configuration.text(call.Configuration), w.route.text(call.Route),
 		w.scheme.text(call.Scheme), text(call.MessageID), w.callType.text(call.Type), w.name.text(call.Name), w.receivedAt.stamp(call.ReceivedAt),
 		w.outcome.text(string(outcome)), text(reasons), int32(events), int32(attributes), int64(call.Frame), int32(call.Index))
+}
+
+// events writes what is new of the events of SDKs.
+func (w *writing) events() error {
+	for i := range w.batch.Events {
+		e := &w.batch.Events[i]
+		if !w.claims.take(e.ID) {
+			w.repeatedEvents++
+			w.reasons.add(reasonHour{environment: e.Environment, callType: "sdk_event", code: reason.RepeatedCall}, e.ReceivedAt, 1, e.EventType+" "+e.Key)
+			continue
+		}
+		if err := w.event(e); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (w *writing) event(e *fme.Event) error {
