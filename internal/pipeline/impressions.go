@@ -2,8 +2,10 @@ package pipeline
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"time"
 
 	"causeway/internal/catalog"
@@ -163,12 +165,19 @@ func (w *impressionWork) addEvents(record *stream.Record) error {
 	if environment, ok := w.snapshot.Environment(fme.EnvironmentID(record.Environment)); ok {
 		trafficTypes = environment.Project.TrafficTypes
 	}
-	for _, wire := range events {
+	// SDKs give events no id. A body of theirs that comes again byte for byte,
+	// with its times, is one that was sent again, by the SDK or by the browser
+	// under it (R48). Others than SDKs may mean the same words twice.
+	sum := sha256.Sum256(record.Body)
+	for i, wire := range events {
 		event, notes, kept := translate.SDKEvent(wire, fme.EnvironmentID(record.Environment), trafficTypes, record.ReceivedAt)
 		for _, note := range notes {
 			w.skip(record, "sdk_event", note.Code, wire.EventType+" "+note.Detail)
 		}
 		if kept {
+			if record.SDK != "" && len(wire.Timestamp) > 0 {
+				event.ID = fme.NewID("sdk_event", record.Environment, string(sum[:]), strconv.Itoa(i))
+			}
 			w.batch.Events = append(w.batch.Events, event)
 		}
 	}

@@ -180,6 +180,28 @@ func TestCountsUniqueKeysAndEventsOfSDKsAreStored(t *testing.T) {
 	}
 }
 
+func TestEventsThatAnSDKSendsAgainAreStoredOnce(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	record := func(sdk, body string) stream.Record {
+		return stream.Record{Kind: stream.Events, Environment: string(production), SDK: sdk, ReceivedAt: time.Now().UTC(), Body: []byte(body)}
+	}
+	const bought = `[{"key":"u1","trafficTypeName":"user","eventTypeId":"bought","timestamp":1767225600000},
+		{"key":"u1","trafficTypeName":"user","eventTypeId":"bought","timestamp":1767225600000}]`
+	const timeless = `[{"key":"u1","trafficTypeName":"user","eventTypeId":"clicked"}]`
+	for range 2 {
+		r.append(stream.Impressions, record("browserjs-1.7.1", bought))   // two events, sent twice
+		r.append(stream.Impressions, record("browserjs-1.7.1", timeless)) // nothing tells the second from a new one
+		r.append(stream.Impressions, record("", bought))                  // a sender of its own, which may mean it
+	}
+	r.settle()
+	for eventType, want := range map[string]int{"bought": 2 + 4, "clicked": 2} {
+		if got := len(r.events(store.EventQuery{EventType: eventType})); got != want {
+			t.Errorf("%d events %s, want %d", got, eventType, want)
+		}
+	}
+}
+
 func TestAFullOutboundStreamSetsAsideInsteadOfStoppingTheRest(t *testing.T) {
 	r := newRig(t)
 	f := &fault{}

@@ -34,7 +34,7 @@ type Batch struct {
 	Impressions []fme.Impression // ID set
 	Counts      []fme.ImpressionCount
 	UniqueKeys  []fme.UniqueKey
-	Events      []fme.Event // of Split SDKs; ID zero: never deduplicated
+	Events      []fme.Event // of Split SDKs; ID set, or zero: always new
 	Telemetry   []fme.Telemetry
 	// Skips count, for impressions and SDK events, what R22 counts for calls.
 	Skips []Skip

@@ -155,7 +155,9 @@ func duplicateImpressions(t *testing.T, open Open) {
 	sdk := event("", "user", "u1")
 	sdk.ID, sdk.Source = fme.ID{}, fme.SourceSplit
 	a, b, c := impression("f", "a", "on", noon), impression("f", "b", "on", noon), impression("f", "c", "off", noon)
-	batch := store.Batch{Consumer: "impressions", Impressions: []fme.Impression{a, a, b}, Events: []fme.Event{sdk, sdk}}
+	known := sdk
+	known.ID = fme.NewID("sdk_event", "1")
+	batch := store.Batch{Consumer: "impressions", Impressions: []fme.Impression{a, a, b}, Events: []fme.Event{sdk, known, sdk, known}}
 	if got := f.write(batch).Impressions; !slices.Equal(got, []bool{true, false, true}) {
 		t.Errorf("first write: new %v", got)
 	}
@@ -167,8 +169,11 @@ func duplicateImpressions(t *testing.T, open Open) {
 	if got := len(f.impressions(store.ImpressionQuery{})); got != 3 {
 		t.Errorf("%d impressions, want 3", got)
 	}
-	if got := len(f.events(store.EventQuery{})); got != 4 {
-		t.Errorf("%d events, want 4: SDK events carry nothing to tell them apart by", got)
+	if got := len(f.events(store.EventQuery{})); got != 5 {
+		t.Errorf("%d events, want 5: one of an id, and all four without", got)
+	}
+	if got := f.reasons()["sdk_event//duplicate"]; got != 3 {
+		t.Errorf("%d duplicate events counted, want 3", got)
 	}
 	if got := f.reasons()["impression//duplicate"]; got != 3 {
 		t.Errorf("%d duplicate impressions counted, want 3", got)

@@ -31,7 +31,7 @@ func Run(t *testing.T, open func(t *testing.T, dir string) store.Store) {
 		{"a repeat within a batch is a duplicate", duplicatesWithinBatch},
 		{"a call that is partly new stores only what is new", partialDuplicate},
 		{"a repeat of a dropped call is a duplicate", duplicateOfDropped},
-		{"impressions are stored once and SDK events always", duplicateImpressions},
+		{"impressions and SDK events with an id are stored once", duplicateImpressions},
 		{"an error before commit leaves nothing", rollbackByError},
 		{"a panic before commit leaves nothing", rollbackByPanic},
 		{"a cancelled write leaves nothing", rollbackByCancel},
