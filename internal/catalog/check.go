@@ -77,20 +77,13 @@ func (c *checker) project(p *ProjectSpec, path string) {
 	for i := range p.Environments {
 		c.environment(&p.Environments[i], fmt.Sprintf("%s.environments[%d]", path, i), environments)
 	}
-	in := scope{
-		checker: c, path: path, trafficTypes: p.TrafficTypes, isTrafficType: setOf(p.TrafficTypes),
-		flags: uniqueNames("flag"), segments: uniqueNames("segment"),
-	}
+	in := scope{checker: c, path: path, trafficTypes: p.TrafficTypes, isTrafficType: setOf(p.TrafficTypes)}
 	for _, e := range p.Environments {
 		in.environments = append(in.environments, e.Name)
 	}
 	in.isEnvironment = setOf(in.environments)
-	for i := range p.Flags {
-		in.flag(&p.Flags[i], fmt.Sprintf("%s.flags[%d]", path, i))
-	}
-	for i := range p.Segments {
-		in.segment(&p.Segments[i], fmt.Sprintf("%s.segments[%d]", path, i))
-	}
+	in.keySegments(p)
+	in.flags(p)
 	for i := range p.Segment.Sources {
 		in.source(&p.Segment.Sources[i], fmt.Sprintf("%s.segment.sources[%d]", path, i))
 	}
@@ -122,7 +115,6 @@ type scope struct {
 	path                         string // of the project
 	trafficTypes, environments   []string
 	isTrafficType, isEnvironment map[string]bool
-	flags, segments              *names
 }
 
 func (s scope) source(source *SourceSpec, path string) {

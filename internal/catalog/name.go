@@ -65,4 +65,4 @@ func (c *checker) unique(name, path string, taken *names) {
 	taken.first[id] = path
 }
 
-func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

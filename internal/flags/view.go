@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -198,39 +197,42 @@ func (v *view) keep(question string, answer func() []byte) *body {
 // remembered.
 func (v *view) segmentChanges(name string, since int64) *body {
 	s := v.serving.Segments[name]
-	if s == nil {
+	switch {
+	case s == nil:
 		return nil
+	case since == s.ChangeNumber:
+		return newBody(segmentBody(name, nil, nil, since, since))
 	}
-	answer := struct {
+	return v.keep(fmt.Sprintf("segment %d %s", since, name), func() []byte {
+		elsewhere := since > s.ChangeNumber // as in splitChanges
+		var removed []string
+		for _, key := range s.Removed {
+			if since >= 0 && (elsewhere || key.ChangeNumber > since) {
+				removed = append(removed, key.Key)
+			}
+		}
+		told := since
+		if elsewhere || since >= 0 && len(s.Keys)+len(removed) == 0 {
+			// The Go SDK does not take over the number of an answer without
+			// keys, and would ask again at once, for ever.
+			told = s.ChangeNumber
+		}
+		return segmentBody(name, s.Keys, removed, told, s.ChangeNumber)
+	})
+}
+
+func segmentBody(name string, added, removed []string, since, till int64) []byte {
+	text, err := json.Marshal(struct {
 		Name    string   `json:"name"`
 		Added   []string `json:"added"`
 		Removed []string `json:"removed"`
 		Since   int64    `json:"since"`
 		Till    int64    `json:"till"`
-	}{name, []string{}, []string{}, since, s.ChangeNumber}
-	make := func() []byte {
-		text, err := json.Marshal(answer)
-		if err != nil {
-			panic(err) // texts and numbers
-		}
-		return text
+	}{name, append([]string{}, added...), append([]string{}, removed...), since, till})
+	if err != nil {
+		panic(err) // texts and numbers
 	}
-	if since == s.ChangeNumber {
-		return newBody(make())
-	}
-	elsewhere := since > s.ChangeNumber // as in splitChanges
-	if elsewhere {
-		answer.Since = s.ChangeNumber
-	}
-	return v.keep("segment "+strconv.FormatInt(answer.Since, 10)+strconv.FormatBool(elsewhere)+name, func() []byte {
-		answer.Added = append(answer.Added, s.Keys...)
-		for _, key := range s.Removed {
-			if since >= 0 && (elsewhere || key.ChangeNumber > since) {
-				answer.Removed = append(answer.Removed, key.Key)
-			}
-		}
-		return make()
-	})
+	return text
 }
 
 // segmentsOf lists the segments that a key is in, by name.
