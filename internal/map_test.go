@@ -35,6 +35,7 @@ var allowed = map[string][]string{
 	"playground":          {"segment", "fme", "translate", "catalog", "reason"},
 	"auth":                {"catalog", "peer"},
 	"api":                 {"segment", "fme", "translate", "catalog", "stream", "store", "tail", "reason", "playground"},
+	"stats":               {},
 	"demo":                {},
 	"app":                 {"*"},
 }
