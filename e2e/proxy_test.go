@@ -83,6 +83,21 @@ func (p *proxy) exchanges(path string) []exchange {
 	return slices.DeleteFunc(slices.Clone(p.log), func(e exchange) bool { return !strings.Contains(e.Path, path) })
 }
 
+// tell logs how a client went on after a fault, for who wants to know.
+func tell(t *testing.T, sent []exchange) {
+	t.Helper()
+	for i, e := range sent {
+		text := "taken"
+		if e.Fault != none {
+			text = string(e.Fault)
+		}
+		t.Logf("%6.1f s  %s  %s", e.At.Sub(sent[0].At).Seconds(), e.Path, text)
+		if i == 20 {
+			return
+		}
+	}
+}
+
 func (p *proxy) next(r *http.Request) fault {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -43,6 +43,7 @@ func TestAfterAFaultEveryCallOfEveryLibraryIsStoredOnce(t *testing.T) {
 				}
 				s.waitForCalls(want)
 				checkStoredOnce(t, s, p, want)
+				tell(t, p.exchanges("/v1/"))
 				disturbed := slices.DeleteFunc(p.exchanges("/v1/"), func(e exchange) bool { return e.Fault == none })
 				if len(disturbed) != 2 {
 					t.Errorf("%d requests were disturbed, want 2: %v", len(disturbed), disturbed)

@@ -63,6 +63,7 @@ func TestAfterAFaultWhatASplitSDKWasAcknowledgedIsStoredOnce(t *testing.T) {
 				if n := len(slices.DeleteFunc(slices.Clone(sent), func(e exchange) bool { return e.Fault == none })); n != 2 {
 					t.Errorf("%d requests were disturbed, want 2", n)
 				}
+				tell(t, sent)
 				stored := checkAcknowledged(t, server, sent)
 				if want := len(expected("DEBUG").impressions); again[s.name] && len(stored) != want {
 					t.Errorf("%d impressions are stored, want all %d", len(stored), want)

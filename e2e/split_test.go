@@ -34,7 +34,7 @@ func flagShop(segment string) string {
         treatments: [green, grey]
         rollout: {green: 100}
         configurations: {green: '{"color":"#0a0"}'}
-      - {name: search_box, trafficType: user}
+      - {name: search_box, trafficType: user, treatments: [on, off]}
       - {name: quiet, trafficType: user, treatments: [loud, soft], rollout: {loud: 100}, impressionsDisabled: true}
     segment:
       sources:
