@@ -154,8 +154,8 @@ func (s scope) definition(f *FlagSpec, spec *ServingSpec, path string) {
 
 // shaped checks a value against a shape.
 func (s scope) shaped(form *shape, v any, path string) {
-	if s.broken(path) {
-		return
+	if !isList(v) && !isMapping(v) && s.broken(path) {
+		return // said already
 	}
 	if !form.is(v) {
 		s.add(path, "Write "+form.what+".", "%s is not %s", lastName(path), form.what)
@@ -176,7 +176,7 @@ func (s scope) shaped(form *shape, v any, path string) {
 
 func (s scope) keysShaped(form *shape, m map[string]any, path string) {
 	for _, key := range form.needed {
-		if _, there := m[key]; !there {
+		if _, there := m[key]; !there && !s.broken(join(path, key)) {
 			s.add(path, fmt.Sprintf("Write its %s.", key), "%s is missing", key)
 		}
 	}

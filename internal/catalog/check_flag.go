@@ -163,8 +163,9 @@ func (s scope) keySegments(p *ProjectSpec) {
 	names := uniqueNames("segment")
 	keys := func(list []string, path string) {
 		for i, key := range list {
-			if key == "" || utf8.RuneCountInString(key) > maxKey {
-				s.add(fmt.Sprintf("%s.keys[%d]", path, i), fmt.Sprintf("Write a key of 1 to %d characters; SDKs take no others.", maxKey), "the key has %d characters", utf8.RuneCountInString(key))
+			at := fmt.Sprintf("%s.keys[%d]", path, i)
+			if key == "" && !s.broken(at) || utf8.RuneCountInString(key) > maxKey {
+				s.add(at, fmt.Sprintf("Write a key of 1 to %d characters; SDKs take no others.", maxKey), "the key has %d characters", utf8.RuneCountInString(key))
 			}
 		}
 	}

@@ -126,7 +126,7 @@ func (d *decoder) tree(n *yaml.Node, path string, depth int) any {
 				if item.Kind == yaml.ScalarNode && item.ShortTag() == "!!null" {
 					d.wrong(item, at, "Take it out of the list.", "an element of a list is nothing")
 				}
-				continue
+				value = "" // it is wrong, and the others keep their places
 			}
 			list = append(list, value)
 		}

@@ -118,15 +118,17 @@ func TestTheKeysDocumentedAsRequiredAreThoseThatDecodeMisses(t *testing.T) {
 	}
 }
 
-func TestTheExampleOfTheDocumentationHasNoFindings(t *testing.T) {
+func TestTheExamplesOfTheDocumentationHaveNoFindings(t *testing.T) {
 	text, err := os.ReadFile(documentation)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(text), "```yaml\n")
-	example, _, found := strings.Cut(rest, "```")
-	if !found {
-		t.Fatal("there is no example")
+	examples := strings.Split(string(text), "```yaml\n")[1:]
+	if len(examples) < 2 {
+		t.Fatalf("there are %d examples", len(examples))
 	}
-	mustDecode(t, example)
+	for _, example := range examples {
+		example, _, _ = strings.Cut(example, "```")
+		mustDecode(t, example)
+	}
 }

@@ -36,16 +36,17 @@ type segmentVersion struct {
 	Removed      map[string]int64 `json:"removed,omitempty"`
 }
 
-// How long, and how many of, the flags and keys that are gone are remembered.
-// SDKs poll about every minute and cannot be told to start over: one that does
-// not hear of a removal keeps what it has until it starts again. So the bounds
-// are far beyond what a working SDK misses, and only keep a server from
-// growing for ever.
+// How long the flags and keys that are gone are remembered. SDKs poll about
+// every minute and cannot be told to start over: one that does not hear of a
+// removal keeps what it has until it starts again. So the bounds are far
+// beyond what a working SDK misses, and only keep a server from growing for
+// ever.
 const (
 	rememberGone        = 90 * 24 * time.Hour
-	maxGoneFlags        = 10_000  // per environment
-	maxRemovedKeys      = 100_000 // per segment, beside those of its latest change
-	firstChangeNumber   = 1       // of what was stored without one
+	rememberMany        = 24 * time.Hour // when there are more than these:
+	maxGoneFlags        = 10_000         // per environment
+	maxRemovedKeys      = 100_000        // per segment
+	firstChangeNumber   = 1              // of what was stored without one
 	noChangeNumberKnown = -1
 )
 
@@ -152,7 +153,8 @@ func (e *environmentVersions) changeFlags(was, is *environmentContents, number i
 // changeSegments gives the new number to every segment that has other keys,
 // and remembers the keys it lost.
 func (e *environmentVersions) changeSegments(was, is *environmentContents, number int64) (changed bool) {
-	names := maps.Clone(is.segments)
+	names := make(map[string][]string, len(is.segments))
+	maps.Copy(names, is.segments)
 	for name := range e.Segments {
 		if _, there := names[name]; !there {
 			names[name] = nil
@@ -197,18 +199,13 @@ func digestOfKeys(keys []string) string {
 
 // forget drops what is gone for too long, and the oldest of what is too much.
 func (e *environmentVersions) forget(now time.Time) {
-	oldest := now.Add(-rememberGone).UnixMilli()
 	for name, s := range e.Segments {
-		if s.Keys == "" && s.ChangeNumber < oldest {
+		if s.Keys == "" && s.ChangeNumber < now.Add(-rememberGone).UnixMilli() {
 			delete(e.Segments, name)
 			continue
 		}
-		keep := oldest
-		if len(s.Removed) > maxRemovedKeys {
-			numbers := slices.Sorted(maps.Values(s.Removed))
-			keep = max(keep, min(numbers[len(numbers)-maxRemovedKeys], s.ChangeNumber))
-		}
-		maps.DeleteFunc(s.Removed, func(_ string, number int64) bool { return number < keep })
+		since := rememberedSince(slices.Collect(maps.Values(s.Removed)), maxRemovedKeys, now)
+		maps.DeleteFunc(s.Removed, func(_ string, number int64) bool { return number < since })
 	}
 	var gone []int64
 	for _, f := range e.Flags {
@@ -216,11 +213,19 @@ func (e *environmentVersions) forget(now time.Time) {
 			gone = append(gone, f.ChangeNumber)
 		}
 	}
-	if len(gone) > maxGoneFlags {
+	since := rememberedSince(gone, maxGoneFlags, now)
+	maps.DeleteFunc(e.Flags, func(_ string, f flagVersion) bool { return f.Digest == "" && f.ChangeNumber < since })
+}
+
+// rememberedSince is the oldest change number that is still remembered, of
+// these that belong to something gone.
+func rememberedSince(gone []int64, most int, now time.Time) int64 {
+	since := now.Add(-rememberGone).UnixMilli()
+	if len(gone) > most {
 		slices.Sort(gone)
-		oldest = max(oldest, gone[len(gone)-maxGoneFlags])
+		since = max(since, min(gone[len(gone)-most], now.Add(-rememberMany).UnixMilli()))
 	}
-	maps.DeleteFunc(e.Flags, func(_ string, f flagVersion) bool { return f.Digest == "" && f.ChangeNumber < oldest })
+	return since
 }
 
 // serving joins what is served with its change numbers.
