@@ -63,8 +63,8 @@ func newContrast(control, treatment Sample, base baseline) Contrast {
 // estimates of variance components"; Welch 1947, "The generalization of
 // 'Student's' problem when several different population variances are involved").
 func satterthwaite(wc float64, nc int64, wt float64, nt int64) float64 {
-	u := wc / (wc + wt)
-	return 1 / (u*u/float64(nc-1) + (1-u)*(1-u)/float64(nt-1))
+	u, v := wc/(wc+wt), wt/(wc+wt)
+	return 1 / (u*u/float64(nc-1) + v*v/float64(nt-1))
 }
 
 // Comparison is the verdict on a contrast at one significance level.
