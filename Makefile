@@ -1,6 +1,6 @@
 # An index of the commands; each is one line that you can type yourself.
 
-.PHONY: help check test race fuzz generate demo
+.PHONY: help check test race fuzz generate demo clients
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/'
@@ -18,6 +18,9 @@ check: ## what CI checks besides the tests
 	test -z "$$(gofmt -l .)"
 	go vet ./...
 	go run honnef.co/go/tools/cmd/staticcheck@v0.8.0 ./...
+
+clients: ## unmodified clients against the built binary; needs Node.js and Chromium
+	.ci/e2e
 
 fuzz: ## each fuzz target for half a minute
 	.ci/fuzz 30s

@@ -42,6 +42,7 @@ func TestAfterAFaultEveryCallOfEveryLibraryIsStoredOnce(t *testing.T) {
 					want[i] = c.MessageID
 				}
 				s.waitForCalls(want)
+				eventually(t, "the library is told that every call was taken", func() error { return told(p, want) })
 				checkStoredOnce(t, s, p, want)
 				tell(t, p.exchanges("/v1/"))
 				disturbed := slices.DeleteFunc(p.exchanges("/v1/"), func(e exchange) bool { return e.Fault == none })
@@ -51,6 +52,20 @@ func TestAfterAFaultEveryCallOfEveryLibraryIsStoredOnce(t *testing.T) {
 			})
 		}
 	}
+}
+
+// told says which calls the library has not yet heard to be taken.
+func told(p *proxy, sent []string) error {
+	left := slices.Clone(sent)
+	for _, e := range p.exchanges("/v1/") {
+		if e.Fault == none && e.acknowledged() {
+			left = slices.DeleteFunc(left, func(id string) bool { return slices.Contains(e.messageIDs(), id) })
+		}
+	}
+	if len(left) > 0 {
+		return fmt.Errorf("not of %q", left)
+	}
+	return nil
 }
 
 // checkStoredOnce holds what is stored against what was acknowledged.
