@@ -36,6 +36,7 @@ var allowed = map[string][]string{
 	"auth":                {"catalog", "peer"},
 	"api":                 {"segment", "fme", "translate", "catalog", "stream", "store", "tail", "reason", "playground"},
 	"stats":               {},
+	"web":                 {"segment", "fme", "translate", "catalog", "stream", "store", "tail", "reason", "auth", "playground", "peer"},
 	"demo":                {},
 	"app":                 {"*"},
 }

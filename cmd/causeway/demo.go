@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -46,11 +47,14 @@ func (c *demoCmd) Run(cli *cliContext) error {
 		Data: filepath.Join(folder, "data"), ConfigFile: config, Listen: c.Listen, AllowPrivateEndpoints: true,
 		// The demo's log is what it prints; of the rooms only trouble is heard.
 		Version: version, Log: newLog(cli.Stderr, "text", "error"), DrainTimeout: 5 * time.Second,
+		Notice: "Demo: everything here is invented, and deleted when it stops.",
 	})
 	if err != nil {
 		return fmt.Errorf("start the demo: %w", err)
 	}
-	c.greet(cli.Stdout, running)
+	if err := c.greet(cli.Ctx, cli.Stdout, running); err != nil {
+		return errors.Join(err, running.Stop())
+	}
 	err = c.play(cli.Ctx, cli.Stdout, running)
 	fmt.Fprintln(cli.Stdout, "\nstopping; the demo's data is deleted")
 	if stopped := running.Stop(); err == nil {
@@ -70,11 +74,22 @@ func startFake() (*http.Server, error) {
 	return server, nil
 }
 
-func (c *demoCmd) greet(w io.Writer, running *app.App) {
+// Who the demo signs in.
+const (
+	demoEmail    = "demo@example.com"
+	demoPassword = "causeway demo"
+)
+
+func (c *demoCmd) greet(ctx context.Context, w io.Writer, running *app.App) error {
+	open, err := running.SignInURL(ctx, demoEmail, demoPassword)
+	if err != nil {
+		return fmt.Errorf("make the demo's user: %w", err)
+	}
 	base := "http://" + running.Address()
 	fmt.Fprintf(w, `Causeway %s demo: an invented shop, a fake Segment, real routes.
 
   open         %s
+  (signs you in, once; later: %s, password "%s")
   admin token  %s
 
 Look things up (in another shell):
@@ -88,7 +103,8 @@ Send something yourself:
 
 Stop with Ctrl-C; everything is deleted then.
 
-`, version, base, running.AdminToken, base, running.AdminToken, base, base, base, demo.DestinationKey)
+`, version, open, demoEmail, demoPassword, running.AdminToken, base, running.AdminToken, base, base, base, demo.DestinationKey)
+	return nil
 }
 
 // play sends the shop's history, then live traffic, and prints what happens.

@@ -82,6 +82,9 @@ func (c *serveCmd) Run(cli *cliContext) error {
 		return fmt.Errorf("start: %w", err)
 	}
 	announce(cli.Stderr, running, options)
+	if err := announceConsole(cli.Ctx, cli.Stderr, running); err != nil {
+		options.Log.Error("the console cannot be set up yet", "err", err)
+	}
 
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)

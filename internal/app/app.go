@@ -25,6 +25,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"causeway/internal/api"
+	"causeway/internal/auth"
 	"causeway/internal/catalog"
 	"causeway/internal/deliver"
 	"causeway/internal/ingest"
@@ -33,6 +34,7 @@ import (
 	"causeway/internal/store/duckdb"
 	"causeway/internal/stream"
 	"causeway/internal/tail"
+	"causeway/internal/web"
 )
 
 // Options of an App; they mirror the flags of "causeway serve".
@@ -70,6 +72,7 @@ type Options struct {
 	HeaderWait                               time.Duration  // for TLS, and for the headers of a request. Zero: 10 s
 	Limits                                   catalog.Limits // of destinations without their own (ingest.Options.Limits)
 
+	Notice  string // shown above every page of the console; empty: none
 	Version string
 	Log     *slog.Logger
 }
@@ -98,8 +101,10 @@ type App struct {
 	tail     tail.Hub
 	pipeline *pipeline.Pipeline
 	deliver  *deliver.Deliver
+	accounts *auth.Accounts
 	ingest   *ingest.Server
 	api      *api.Server
+	web      *web.Server
 	doors    []*door
 
 	certificate *certificate // nil: no TLS
@@ -150,7 +155,7 @@ func Start(ctx context.Context, opt Options) (*App, error) {
 	a := &App{opt: opt, log: opt.Log, metrics: prometheus.NewRegistry(), started: time.Now()}
 	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, step := range []func(context.Context) error{
-		a.openStreams, a.openStore, a.openCatalog, a.startPipeline, a.startDeliver, a.startRetention, a.openCertificate, a.openDoors,
+		a.openStreams, a.openStore, a.openCatalog, a.openAccounts, a.startPipeline, a.startDeliver, a.startRetention, a.openCertificate, a.openConsole, a.openDoors,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, a.Stop())

@@ -58,9 +58,9 @@ func (a *App) openDoors(context.Context) error {
 	}
 	admin := a.adminSide(a.api.Routes())
 	if a.opt.AdminListen == "" {
-		return a.open("doors", a.opt.Listen, either(admin, data))
+		return a.open("doors", a.opt.Listen, either(admin, a.withConsole(data)))
 	}
-	if err := a.open("admin door", a.opt.AdminListen, either(admin, notHere)); err != nil {
+	if err := a.open("admin door", a.opt.AdminListen, either(admin, a.withConsole(notHere))); err != nil {
 		return err
 	}
 	return a.open("data door", a.opt.Listen, either(a.health(notHere), data))
@@ -94,8 +94,6 @@ func (a *App) adminSide(admin http.Handler) http.Handler {
 		switch r.URL.Path {
 		case "/metrics":
 			metrics.ServeHTTP(w, r)
-		case "/":
-			a.index(w, r)
 		default:
 			admin.ServeHTTP(w, r)
 		}
@@ -128,6 +126,7 @@ func (a *App) open(name, address string, handler http.Handler) error {
 		ctx, cancel := context.WithTimeout(context.Background(), a.opt.DrainTimeout)
 		defer cancel()
 		a.api.CloseTails() // streams to watchers never end by themselves
+		a.web.CloseStreams()
 		err := d.server.Shutdown(ctx)
 		if errors.Is(err, context.DeadlineExceeded) {
 			err = errors.Join(fmt.Errorf("requests were still under way after %s", a.opt.DrainTimeout), d.server.Close())

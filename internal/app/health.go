@@ -80,23 +80,3 @@ func (a *App) checkDisk() error {
 	}
 	return nil
 }
-
-// index tells who opens the address in a browser what this is.
-func (a *App) index(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	fmt.Fprintf(w, `Causeway %s
-
-A self-hosted experimentation data hub: Segment calls in, FME events and
-attributes to look up; feature-flag impressions out to Segment.
-
-Data routes    POST /v1/batch and the other routes of Segment's tracking API
-               POST /segment/destination        Segment, by API key
-               POST /segment/webhook/{name}     Segment, as a webhook
-               POST /api/testImpressions/bulk   Split SDKs (and its siblings)
-               POST /hooks/{name}               FME's and the Synchronizer's hooks
-Admin API      /admin/v1/...  (Bearer token)    described in /admin/v1/openapi.yaml
-Operation      /livez  /readyz  /metrics  /version
-
-In a shell: causeway tail, causeway trace MESSAGE_ID, causeway export
-`, a.opt.Version)
-}

@@ -225,3 +225,12 @@ func (a *Accounts) SignIn(ctx context.Context, email, password, address string) 
 	}
 	return entry.shown(), nil
 }
+
+// Attempt counts a try to prove something other than a password from an
+// address: *LimitedError when there were too many.
+func (a *Accounts) Attempt(address string) error {
+	if wait := a.byAddress.Take(address, a.now()); wait > 0 {
+		return &LimitedError{wait}
+	}
+	return nil
+}

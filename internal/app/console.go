@@ -1,0 +1,105 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+
+	"causeway/internal/auth"
+	"causeway/internal/web"
+)
+
+// openAccounts opens the users, sessions and tokens.
+func (a *App) openAccounts(ctx context.Context) error {
+	kv, err := a.streams.KeyValue(ctx, "auth")
+	if err != nil {
+		return fmt.Errorf("open the accounts: %w", err)
+	}
+	a.accounts, err = auth.New(auth.Options{KV: kv, Audit: a.streams.AppendAudit, Log: a.log})
+	return err
+}
+
+// openConsole makes the console; the doors serve it.
+func (a *App) openConsole(context.Context) error {
+	ready := func(ctx context.Context) []web.Check {
+		var checks []web.Check
+		for _, c := range a.Ready(ctx) {
+			checks = append(checks, web.Check{Name: c.Name, OK: c.OK, Detail: c.Detail})
+		}
+		return checks
+	}
+	var err error
+	a.web, err = web.New(web.Options{
+		Catalog: a.catalog, Streams: a.streams, Store: a.store, Tail: &a.tail, Accounts: a.accounts, Metrics: a.metrics, Log: a.log,
+		Version: a.opt.Version, Started: a.started, Ready: ready, Notice: a.opt.Notice, DataURL: a.dataURL,
+	})
+	if err != nil {
+		return err
+	}
+	a.background("console", a.web.Run)
+	return nil
+}
+
+// dataURL is where clients reach the data routes when that is not where the
+// console is.
+func (a *App) dataURL() string {
+	if a.opt.AdminListen == "" {
+		return ""
+	}
+	return a.URL()
+}
+
+// withConsole sends the console's paths to it and all others to next.
+func (a *App) withConsole(next http.Handler) http.Handler {
+	console := a.web.Routes()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if a.web.Serves(r.URL.Path) {
+			console.ServeHTTP(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// SetupURL is where the first admin is made, with a link of its own; empty
+// when there are users.
+func (a *App) SetupURL(ctx context.Context) (string, error) {
+	some, err := a.accounts.HasUsers(ctx)
+	if err != nil || some {
+		return "", err
+	}
+	token, err := a.accounts.NewLink(ctx, auth.ForSetup, "", "server start")
+	if err != nil {
+		return "", err
+	}
+	return a.consoleURL() + "/setup?token=" + token, nil
+}
+
+// SignInURL signs a user in once, and makes the user an admin of the server
+// first when there is none of that address. It is for the demo.
+func (a *App) SignInURL(ctx context.Context, email, password string) (string, error) {
+	if _, err := a.accounts.User(ctx, email); err != nil {
+		if _, err := a.accounts.AddUser(ctx, email, password, auth.Grants{Server: auth.Admin}, "server start"); err != nil {
+			return "", err
+		}
+	}
+	token, err := a.accounts.NewLink(ctx, auth.ForSignIn, email, "server start")
+	if err != nil {
+		return "", err
+	}
+	return a.consoleURL() + "/signin/" + token, nil
+}
+
+// consoleURL is where a browser on this machine finds the console.
+func (a *App) consoleURL() string {
+	u, err := url.Parse(a.AdminURL())
+	if err != nil {
+		return a.AdminURL()
+	}
+	if ip := net.ParseIP(u.Hostname()); ip != nil && ip.IsUnspecified() {
+		u.Host = net.JoinHostPort("localhost", u.Port())
+	}
+	return u.String()
+}

@@ -1,0 +1,424 @@
+package web
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"html/template"
+	"slices"
+	"time"
+
+	"causeway/internal/auth"
+	"causeway/internal/reason"
+	"causeway/internal/store"
+	"causeway/internal/stream"
+)
+
+// overviewPage is how everything stands, at a glance.
+type overviewPage struct {
+	layout
+	Ranges    []rangeChoice
+	Since     string // of the range, in words
+	Incoming  []stage
+	Outgoing  []stage
+	Chart     template.HTML
+	Attention []attention
+	Checklist []check
+	Done      int // of the checklist
+	Refresh   string
+}
+
+type rangeChoice struct {
+	Name, URL string
+	Current   bool
+}
+
+// stage is one box of the funnel.
+type stage struct {
+	Name, Class, URL string
+	Count            int64
+	Share            string // of what came before it
+	Why              string // its most frequent reasons
+	Spark            template.HTML
+}
+
+// attention is one thing that somebody should look at.
+type attention struct {
+	Class, Text, Fix string
+	URL, Action      string
+}
+
+// check is one line of the checklist. It turns done by observation.
+type check struct {
+	Done      bool
+	Text      string
+	Help      string
+	URL, Link string
+}
+
+// ranges are the spans that the overview offers, and the steps of its chart.
+var ranges = []struct {
+	name       string
+	span, step time.Duration
+	words      string
+}{
+	{"1 h", time.Hour, time.Minute, "Last hour"},
+	{"24 h", 24 * time.Hour, 10 * time.Minute, "Last 24 hours"},
+	{"7 d", 7 * 24 * time.Hour, time.Hour, "Last 7 days"},
+	{"30 d", 30 * 24 * time.Hour, 6 * time.Hour, "Last 30 days"},
+}
+
+func (s *Server) overview(r *request) error {
+	page := overviewPage{layout: s.layout(r, "Overview")}
+	chosen := ranges[1]
+	for _, one := range ranges {
+		if one.name == r.URL.Query().Get("span") {
+			chosen = one
+		}
+	}
+	for _, one := range ranges {
+		page.Ranges = append(page.Ranges, rangeChoice{one.name, page.Link("/", "span", one.name), one.name == chosen.name})
+	}
+	page.Since, page.Refresh = chosen.words, page.Link("/", "span", chosen.name)
+	if r.env == nil {
+		page.Checklist = s.checklist(r, nil, nil)
+		return s.show(r, "overview", page)
+	}
+	ctx := r.Context()
+	// Steps begin at whole steps, so that the picture moves and does not flicker.
+	to := r.now.Truncate(chosen.step).Add(chosen.step)
+	from := to.Add(-chosen.span)
+	traffic, err := s.Store.Traffic(ctx, r.env.ID, from, to, chosen.step)
+	if err != nil {
+		return err
+	}
+	reasons, err := s.Store.Reasons(ctx, r.env.ID, from)
+	if err != nil {
+		return err
+	}
+	out, err := s.outgoing(ctx, r, from)
+	if err != nil {
+		return err
+	}
+	page.Incoming = s.incomingStages(page.layout, traffic, reasons, from)
+	page.Outgoing = out.stages(page.layout, traffic)
+	page.Chart = trafficChart(chosen.words, from, chosen.step, traffic)
+	page.Attention = s.attention(r, page.layout, reasons, out)
+	page.Checklist = s.checklist(r, traffic, out)
+	for _, c := range page.Checklist {
+		if c.Done {
+			page.Done++
+		}
+	}
+	return s.show(r, "overview", page)
+}
+
+// sums adds the steps up.
+func sums(traffic []store.TrafficStep) (calls map[reason.Outcome]int64, all, events, attributes, impressions int64) {
+	calls = map[reason.Outcome]int64{}
+	for _, step := range traffic {
+		for outcome, n := range step.Calls {
+			calls[outcome] += n
+			all += n
+		}
+		events, attributes, impressions = events+step.Events, attributes+step.Attributes, impressions+step.Impressions
+	}
+	return calls, all, events, attributes, impressions
+}
+
+func values(traffic []store.TrafficStep, value func(store.TrafficStep) int64) []float64 {
+	list := make([]float64, len(traffic))
+	for i, step := range traffic {
+		list[i] = float64(value(step))
+	}
+	return list
+}
+
+func received(step store.TrafficStep) (n int64) {
+	for _, calls := range step.Calls {
+		n += calls
+	}
+	return n
+}
+
+func outcome(o reason.Outcome) func(store.TrafficStep) int64 {
+	return func(step store.TrafficStep) int64 { return step.Calls[o] }
+}
+
+func (s *Server) incomingStages(l layout, traffic []store.TrafficStep, reasons []store.ReasonCount, from time.Time) []stage {
+	calls, all, events, attributes, _ := sums(traffic)
+	refused, known := s.refused.since(from)
+	failed := stage{Name: "Failed at the door", URL: l.Link("/live", "q", "kind:refused"), Why: "the whole server"}
+	var counts []store.ReasonCount
+	for code, n := range refused {
+		failed.Count += n
+		counts = append(counts, store.ReasonCount{Code: reason.Code(code), Count: n})
+	}
+	if failed.Count > 0 {
+		failed.Class, failed.Why = "bad", topReasons(counts, nil)
+	}
+	if known.After(from.Add(5 * time.Minute)) {
+		failed.Why += ", since " + known.UTC().Format("15:04")
+	}
+	of := func(o reason.Outcome) func(reason.Code) bool {
+		return func(code reason.Code) bool {
+			info, _ := reason.Lookup(code)
+			if info.Stage != reason.Ends || code == reason.RepeatedCall {
+				return false
+			}
+			return (o == reason.Ignored) == ignores(code)
+		}
+	}
+	stages := []stage{
+		{Name: "Received", URL: l.Link("/live"), Count: all, Spark: sparkline("line-main", values(traffic, received))},
+		failed,
+		{Name: "Ignored", URL: l.Link("/live", "outcome", "ignored"), Count: calls[reason.Ignored], Why: topReasons(reasons, of(reason.Ignored))},
+		{Name: "Dropped", URL: l.Link("/live", "outcome", "dropped"), Count: calls[reason.Dropped], Why: topReasons(reasons, of(reason.Dropped))},
+		{Name: "Events stored", URL: l.Link("/events"), Count: events, Class: "good", Spark: sparkline("line-good", values(traffic, func(t store.TrafficStep) int64 { return t.Events }))},
+		{Name: "Attributes set", URL: l.Link("/customers"), Count: attributes, Class: "good", Spark: sparkline("line-good", values(traffic, func(t store.TrafficStep) int64 { return t.Attributes }))},
+	}
+	if stages[2].Count > 0 {
+		stages[2].Share = percent(stages[2].Count, all)
+	}
+	if stages[3].Count > 0 {
+		stages[3].Class, stages[3].Share = "bad", percent(stages[3].Count, all)
+	}
+	if n := calls[reason.Duplicate]; n > 0 {
+		stages[0].Why = plural(n, "repeat")
+	}
+	return stages
+}
+
+// ignores reports whether a reason that ends a call is somebody's wish (an
+// ignored call) rather than a mistake (a dropped one).
+func ignores(code reason.Code) bool {
+	switch code {
+	case reason.OwnEcho, reason.IntegrationsOff, reason.IdentifyOff, reason.TrackOff, reason.PageOff, reason.ScreenOff,
+		reason.UnnamedPage, reason.UnnamedScreen, reason.GroupNotMapped, reason.UnsupportedType:
+		return true
+	}
+	return false
+}
+
+// topReasons names the two most frequent.
+func topReasons(counts []store.ReasonCount, wanted func(reason.Code) bool) string {
+	totals := map[reason.Code]int64{}
+	for _, c := range counts {
+		if c.Code != "" && (wanted == nil || wanted(c.Code)) {
+			totals[c.Code] += c.Count
+		}
+	}
+	var codes []reason.Code
+	for code := range totals {
+		codes = append(codes, code)
+	}
+	slices.SortFunc(codes, func(a, b reason.Code) int {
+		return cmp.Or(cmp.Compare(totals[b], totals[a]), cmp.Compare(a, b))
+	})
+	text := ""
+	for i, code := range codes[:min(2, len(codes))] {
+		if i > 0 {
+			text += " · "
+		}
+		text += string(code) + " " + count(totals[code])
+	}
+	return text
+}
+
+func trafficChart(words string, from time.Time, step time.Duration, traffic []store.TrafficStep) template.HTML {
+	calls, all, events, _, _ := sums(traffic)
+	title := fmt.Sprintf("%s: %s received, %s ignored, %s dropped, %s stored", words, plural(all, "call"),
+		count(calls[reason.Ignored]), count(calls[reason.Dropped]), plural(events, "event"))
+	return timeChart(title, from, step,
+		series{Name: "received", Class: "line-main", Area: true, Values: values(traffic, received)},
+		series{Name: "ignored", Class: "line-warn", Values: values(traffic, outcome(reason.Ignored))},
+		series{Name: "dropped", Class: "line-bad", Values: values(traffic, outcome(reason.Dropped))},
+	)
+}
+
+// outgoing is how the delivery to Segment stands, for the sources of one
+// environment.
+type outgoing struct {
+	configured                  int
+	delivered, attempts, failed int64
+	p95                         time.Duration
+	waiting                     int
+	oldest                      time.Time
+	dead                        int
+	deadBy                      map[reason.Code]int
+	states                      []stream.DeliveryState
+}
+
+func (s *Server) outgoing(ctx context.Context, r *request, since time.Time) (*outgoing, error) {
+	out := &outgoing{deadBy: map[reason.Code]int{}}
+	mine := map[string]bool{}
+	for _, source := range r.snapshot.Sources(r.env.ID) {
+		mine[source.ID] = true
+		out.configured++
+	}
+	totals, err := s.Store.DeliveryTotals(ctx, since)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range totals {
+		if !mine[t.Source] {
+			continue
+		}
+		out.attempts += t.Attempts
+		if t.Outcome == "delivered" {
+			out.delivered += t.Calls
+			out.p95 = max(out.p95, t.P95)
+		} else {
+			out.failed += t.Attempts
+		}
+	}
+	queues, err := s.Streams.OutboundSources(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list the outbound streams: %w", err)
+	}
+	for _, id := range queues {
+		if !mine[id] {
+			continue
+		}
+		queue, err := s.Streams.Outbound(ctx, id)
+		if err != nil {
+			return nil, fmt.Errorf("open the outbound stream of %s: %w", id, err)
+		}
+		pending, oldest, err := queue.Pending(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("count what waits for %s: %w", id, err)
+		}
+		out.waiting += pending
+		if !oldest.IsZero() && (out.oldest.IsZero() || oldest.Before(out.oldest)) {
+			out.oldest = oldest
+		}
+	}
+	counts, err := s.Streams.CountDeadLetters(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("count dead letters: %w", err)
+	}
+	for _, c := range counts {
+		if mine[c.Source] {
+			out.dead += c.Count
+			out.deadBy[c.Reason] += c.Count
+		}
+	}
+	states, err := s.Streams.DeliveryStates(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the delivery states: %w", err)
+	}
+	for id, state := range states {
+		if mine[id] {
+			out.states = append(out.states, state)
+		}
+	}
+	slices.SortFunc(out.states, func(a, b stream.DeliveryState) int { return cmp.Compare(a.Source, b.Source) })
+	return out, nil
+}
+
+func (o *outgoing) stages(l layout, traffic []store.TrafficStep) []stage {
+	_, _, _, _, impressions := sums(traffic)
+	stages := []stage{
+		{Name: "Impressions", URL: l.Link("/impressions"), Count: impressions, Spark: sparkline("line-main", values(traffic, func(t store.TrafficStep) int64 { return t.Impressions }))},
+		{Name: "Delivered to Segment", URL: l.Link("/delivery"), Count: o.delivered, Class: "good"},
+		{Name: "Waiting or retrying", URL: l.Link("/delivery"), Count: int64(o.waiting), Why: "parcels"},
+		{Name: "Dead letters", URL: l.Link("/dead-letters"), Count: int64(o.dead)},
+	}
+	if o.delivered > 0 {
+		stages[1].Why = "p95 " + shortDuration(o.p95)
+	}
+	if o.configured == 0 {
+		stages[1].Why = "no source is configured"
+	}
+	for _, state := range o.states {
+		if state.State == stream.DeliveryRetrying || state.State == stream.DeliveryPaused {
+			stages[2].Class = "warn"
+		}
+	}
+	if o.dead > 0 {
+		stages[3].Class = "bad"
+		var counts []store.ReasonCount
+		for code, n := range o.deadBy {
+			counts = append(counts, store.ReasonCount{Code: code, Count: int64(n)})
+		}
+		stages[3].Why = topReasons(counts, nil)
+	}
+	return stages
+}
+
+// attention lists what somebody should look at, the gravest first.
+func (s *Server) attention(r *request, l layout, reasons []store.ReasonCount, out *outgoing) []attention {
+	var list []attention
+	for _, c := range s.Ready(r.Context()) {
+		if !c.OK {
+			list = append(list, attention{Class: "bad", Text: c.Name + ": " + c.Detail, Fix: "While this lasts, requests may be refused; senders try again.", URL: l.Link("/system"), Action: "System"})
+		}
+	}
+	for _, state := range out.states {
+		if state.State != stream.DeliveryPaused && state.State != stream.DeliveryRetrying {
+			continue
+		}
+		info, _ := reason.Lookup(state.Reason)
+		a := attention{Class: "warn", URL: l.Link("/delivery"), Action: "Delivery", Fix: info.Fix,
+			Text: fmt.Sprintf("The source %s is %s since %s.", state.Source, state.State, state.Since.UTC().Format("15:04"))}
+		if state.State == stream.DeliveryPaused {
+			a.Class = "bad"
+		}
+		if info.Meaning != "" {
+			a.Text += " " + info.Meaning
+		}
+		if a.Fix == "" {
+			a.Fix = "Nothing is lost: it is tried again by itself."
+		}
+		list = append(list, a)
+	}
+	if out.dead > 0 {
+		list = append(list, attention{Class: "bad", Text: plural(out.dead, "item") + " set aside as dead letters.", Fix: "Mend the cause, then replay them.", URL: l.Link("/dead-letters"), Action: "See them"})
+	}
+	for _, c := range reasons {
+		info, ok := reason.Lookup(c.Code)
+		if !ok || c.Code == reason.RepeatedCall || len(list) >= 8 {
+			continue
+		}
+		mistake := info.Stage == reason.Ends && !ignores(c.Code) || info.Stage == reason.Notes
+		if !mistake {
+			continue
+		}
+		a := attention{Class: "warn", Fix: info.Fix, Text: fmt.Sprintf("%s %s in %s: %s", count(c.Count), c.Type, c.Configuration, info.Meaning)}
+		if c.Sample != "" && l.May(auth.SeePeople) && c.Type != "impression" && c.Type != "sdk_event" {
+			a.URL, a.Action = "/trace/"+template.URLQueryEscaper(c.Sample), "See a sample"
+		}
+		list = append(list, a)
+	}
+	return list
+}
+
+// checklist is what has to be seen once before everything works. Nothing is
+// ticked by hand.
+func (s *Server) checklist(r *request, traffic []store.TrafficStep, out *outgoing) []check {
+	link := func(path string) string { return layout{Env: envOf(r)}.Link(path) }
+	list := []check{{Text: "A project, an environment and a traffic type exist", Help: "They are the places that data belongs to.", URL: link("/projects"), Link: "Projects", Done: r.env != nil && len(r.env.Project.TrafficTypes) > 0}}
+	if r.env == nil {
+		return list
+	}
+	calls, all, events, attributes, impressions := sums(traffic)
+	_ = calls
+	if out == nil {
+		out = &outgoing{}
+	}
+	return append(list,
+		check{Text: "A destination takes Segment calls in", Help: "Configure Causeway as a destination in Segment.", URL: link("/integrations"), Link: "Integrations", Done: len(r.snapshot.Destinations(r.env.ID)) > 0},
+		check{Text: "The first call arrived", Help: "Send one with curl, or switch the destination on in Segment.", URL: link("/integrations"), Link: "How to send one", Done: all > 0},
+		check{Text: "The first event was stored", Help: "Calls arrive but make no events? Live tail says why.", URL: link("/live"), Link: "Live tail", Done: events > 0},
+		check{Text: "The first attribute was seen", Help: "Identify calls set attributes of customers.", URL: link("/customers"), Link: "Customers", Done: attributes > 0},
+		check{Text: "An impression arrived", Help: "Point a Split SDK at this server, or add a listener.", URL: link("/impressions"), Link: "Impressions", Done: impressions > 0},
+		check{Text: "An impression was delivered to Segment", Help: "Configure Causeway as a source in Segment.", URL: link("/integrations"), Link: "Integrations", Done: out.delivered > 0},
+	)
+}
+
+func envOf(r *request) string {
+	if r.env == nil {
+		return ""
+	}
+	return string(r.env.ID)
+}

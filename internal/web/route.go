@@ -1,0 +1,95 @@
+package web
+
+import (
+	"net/http"
+	"strings"
+
+	"causeway/internal/auth"
+)
+
+// route is one line of the console's table of contents.
+type route struct {
+	pattern string // as http.ServeMux has it
+	// need is the permission; empty: nobody needs to be signed in.
+	need auth.Permission
+	// server says that the permission is needed on the whole server. Otherwise
+	// it is needed in the project of the chosen environment.
+	server bool
+	// lasting routes may take longer than Options.Timeout.
+	lasting bool
+	handle  func(*Server, *request) error
+}
+
+// tableOfContents is the console's.
+func tableOfContents() []route {
+	return []route{
+		{pattern: "GET /setup", handle: (*Server).setupPage},
+		{pattern: "POST /setup", handle: (*Server).setUp},
+		{pattern: "POST /setup/link", handle: (*Server).setupLink},
+		{pattern: "GET /signin", handle: (*Server).signInPage},
+		{pattern: "POST /signin", handle: (*Server).signIn},
+		{pattern: "GET /signin/{link}", handle: (*Server).signInByLink},
+		{pattern: "GET /password/{link}", handle: (*Server).passwordPage},
+		{pattern: "POST /password/{link}", handle: (*Server).setPassword},
+		{pattern: "POST /signout", handle: (*Server).signOut},
+		{pattern: "POST /theme", handle: (*Server).setTheme},
+
+		{pattern: "GET /{$}", need: auth.See, handle: (*Server).overview},
+	}
+}
+
+// firstSegments are the beginnings of the console's paths. Paths that begin
+// otherwise are other doors'.
+func firstSegments(routes []route) map[string]bool {
+	segments := map[string]bool{"static": true, "favicon.ico": true}
+	for _, rt := range routes {
+		_, path, _ := strings.Cut(rt.pattern, " /")
+		first, _, _ := strings.Cut(strings.TrimSuffix(path, "{$}"), "/")
+		segments[first] = true
+	}
+	return segments
+}
+
+// Serves reports whether a path is the console's.
+func (s *Server) Serves(path string) bool {
+	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	return s.segments[first] && (first != "" || path == "/")
+}
+
+// build makes the handler of the whole console.
+func (s *Server) build() http.Handler {
+	mux := http.NewServeMux()
+	for i := range s.routes {
+		mux.Handle(s.routes[i].pattern, s.page(&s.routes[i]))
+	}
+	mux.HandleFunc("GET /static/{hash}/{name...}", s.assets.serve)
+	mux.HandleFunc("GET /favicon.ico", func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, s.assets.url("icon.svg"), http.StatusMovedPermanently)
+	})
+	mux.Handle("/", s.page(&route{handle: (*Server).nothingHere}))
+
+	protection := http.NewCrossOriginProtection()
+	protection.SetDenyHandler(s.page(&route{handle: func(*Server, *request) error {
+		return refuse(http.StatusForbidden, "Refused", "Another site brought this request about. Open the console itself and do it there.")
+	}}))
+	return withHeaders(protection.Handler(mux))
+}
+
+// The policy of every page: what it loads comes from here, and no text of a
+// page is ever run.
+const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+func withHeaders(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		header := w.Header()
+		header.Set("Content-Security-Policy", contentSecurityPolicy)
+		header.Set("X-Content-Type-Options", "nosniff")
+		header.Set("Referrer-Policy", "same-origin")
+		header.Set("Cross-Origin-Opener-Policy", "same-origin")
+		header.Set("Cross-Origin-Resource-Policy", "same-origin")
+		if r.TLS != nil {
+			header.Set("Strict-Transport-Security", "max-age=31536000")
+		}
+		next.ServeHTTP(w, r)
+	})
+}
