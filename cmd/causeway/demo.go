@@ -28,6 +28,7 @@ type demoCmd struct {
 
 // Run plays until the context ends.
 func (c *demoCmd) Run(cli *cliContext) error {
+	ownerOnly()
 	folder, err := os.MkdirTemp("", "causeway-demo-")
 	if err != nil {
 		return fmt.Errorf("make a temporary folder: %w", err)

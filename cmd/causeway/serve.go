@@ -77,6 +77,7 @@ func (c *serveCmd) Run(cli *cliContext) error {
 		}
 		defer func() { _ = end() }() // the process ends with it
 	}
+	ownerOnly()
 	running, err := app.Start(cli.Ctx, options)
 	if err != nil {
 		return fmt.Errorf("start: %w", err)

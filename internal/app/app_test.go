@@ -53,6 +53,12 @@ func configuration(endpoint string) string {
 
 func start(t *testing.T) *running {
 	t.Helper()
+	return startWith(t, func(*app.Options) {})
+}
+
+// startWith runs with other options than start's.
+func startWith(t *testing.T, change func(*app.Options)) *running {
+	t.Helper()
 	fake := segmenttest.New(segmenttest.Options{})
 	server := httptest.NewServer(fake)
 	t.Cleanup(server.Close)
@@ -65,6 +71,7 @@ func start(t *testing.T) *running {
 		Data: filepath.Join(folder, "data"), ConfigFile: config, Listen: "127.0.0.1:0", AdminToken: token,
 		AllowPrivateEndpoints: true, Version: "test", DrainTimeout: 5 * time.Second, MinFreeDisk: 1 << 20,
 	}}
+	change(&r.options)
 	r.run()
 	t.Cleanup(func() {
 		if err := r.Stop(); err != nil {

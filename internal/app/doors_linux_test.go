@@ -13,8 +13,7 @@ import (
 // TestOneAddressCannotTakeAllConnections: only Linux answers on all of
 // 127.0.0.0/8, so only there one machine can be two clients.
 func TestOneAddressCannotTakeAllConnections(t *testing.T) {
-	r := start(t)
-	r.restart(func(o *app.Options) { o.MaxConnections, o.MaxConnectionsPerAddress = 30, 20 })
+	r := startWith(t, func(o *app.Options) { o.MaxConnections, o.MaxConnectionsPerAddress = 30, 20 })
 	for range 100 {
 		r.dial(slowHeaders)
 	}

@@ -14,21 +14,6 @@ import (
 	"causeway/internal/app"
 )
 
-func appStart(t *testing.T, options app.Options) (*app.App, error) {
-	t.Helper()
-	return app.Start(t.Context(), options)
-}
-
-// restart runs with other options.
-func (r *running) restart(change func(*app.Options)) {
-	r.t.Helper()
-	if err := r.Stop(); err != nil {
-		r.t.Fatal(err)
-	}
-	change(&r.options)
-	r.run()
-}
-
 // dial opens a connection and sends the text.
 func (r *running) dial(text string) net.Conn {
 	r.t.Helper()
@@ -68,8 +53,7 @@ func TestSlowClientsDoNotKeepOthersOut(t *testing.T) {
 }
 
 func TestSlowHeadersAreCutOff(t *testing.T) {
-	r := start(t)
-	r.restart(func(o *app.Options) { o.HeaderWait = 100 * time.Millisecond })
+	r := startWith(t, func(o *app.Options) { o.HeaderWait = 100 * time.Millisecond })
 	for _, text := range []string{"", "P", slowHeaders} {
 		conn := r.dial(text)
 		begin := time.Now()
@@ -103,8 +87,7 @@ func TestHeadersAreBounded(t *testing.T) {
 }
 
 func TestConnectionsOverTheirCapAreRefusedAndCounted(t *testing.T) {
-	r := start(t)
-	r.restart(func(o *app.Options) { o.MaxConnections, o.MaxConnectionsPerAddress = 20, 5 })
+	r := startWith(t, func(o *app.Options) { o.MaxConnections, o.MaxConnectionsPerAddress = 20, 5 })
 	var held []net.Conn
 	for range 5 {
 		held = append(held, r.dial(slowHeaders))

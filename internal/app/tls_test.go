@@ -9,7 +9,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
-	"fmt"
 	"io"
 	"log/slog"
 	"math/big"
@@ -21,6 +20,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"causeway/internal/app"
 )
 
 // authority signs the certificates of a test.
@@ -120,15 +121,13 @@ func (l *logged) logger() *slog.Logger {
 // startTLS runs a Causeway whose two addresses speak TLS.
 func startTLS(t *testing.T) (r *running, a *authority, log *logged) {
 	t.Helper()
-	r, a, log = start(t), newAuthority(t), new(logged)
-	if err := r.Stop(); err != nil {
-		t.Fatal(err)
-	}
+	a, log = newAuthority(t), new(logged)
 	folder := t.TempDir()
-	r.options.TLSCert, r.options.TLSKey = filepath.Join(folder, "tls.crt"), filepath.Join(folder, "tls.key")
-	a.issue(r.options.TLSCert, r.options.TLSKey)
-	r.options.AdminListen, r.options.TLSCheck, r.options.Log = "127.0.0.1:0", 5*time.Millisecond, log.logger()
-	r.run()
+	r = startWith(t, func(o *app.Options) {
+		o.TLSCert, o.TLSKey = filepath.Join(folder, "tls.crt"), filepath.Join(folder, "tls.key")
+		a.issue(o.TLSCert, o.TLSKey)
+		o.AdminListen, o.TLSCheck, o.Log = "127.0.0.1:0", 5*time.Millisecond, log.logger()
+	})
 	return r, a, log
 }
 
@@ -210,17 +209,15 @@ func TestABrokenCertificateKeepsTheOldOneAndIsReportedOnce(t *testing.T) {
 }
 
 func TestAServerWithoutAUsableCertificateDoesNotStart(t *testing.T) {
-	r, _, _ := startTLS(t)
-	if err := r.Stop(); err != nil {
-		t.Fatal(err)
-	}
-	for name, key := range map[string]string{"a missing key": "", "no such key": filepath.Join(t.TempDir(), "none")} {
-		options := r.options
-		options.TLSKey = key
-		if a, err := appStart(t, options); err == nil {
+	folder := t.TempDir()
+	cert, key := filepath.Join(folder, "tls.crt"), filepath.Join(folder, "tls.key")
+	newAuthority(t).issue(cert, key)
+	for name, pair := range map[string][2]string{"a missing key": {cert, ""}, "no such key": {cert, filepath.Join(folder, "none")}} {
+		a, err := app.Start(t.Context(), app.Options{Data: t.TempDir(), Listen: "127.0.0.1:0", MinFreeDisk: 1, TLSCert: pair[0], TLSKey: pair[1]})
+		if err == nil {
 			t.Errorf("%s: it started", name)
 			_ = a.Stop()
-		} else if !strings.Contains(fmt.Sprint(err), "TLS") {
+		} else if !strings.Contains(err.Error(), "TLS") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

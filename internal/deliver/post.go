@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -66,12 +67,24 @@ func (p *poster) post(ctx context.Context, to target, items []item) answer {
 		return a
 	}
 	defer response.Body.Close()
-	text, _ := io.ReadAll(io.LimitReader(response.Body, maxAnswer))     // the status alone decides
+	text := readAnswer(response.Body, to.writeKey)
 	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 256*1024)) // so that the connection can be used again
-	a.status, a.text = response.StatusCode, strings.ToValidUTF8(string(text), "\uFFFD")
+	a.status, a.text = response.StatusCode, strings.ToValidUTF8(text, "\uFFFD")
 	a.asked = retryAfter(response.Header, time.Now())
 	a.outcome = classify(a.status, nil)
 	return a
+}
+
+// readAnswer is the first kilobyte of an answer, for people to read. What
+// answers is not always Segment, and may tell the key it was asked with.
+func readAnswer(body io.Reader, writeKey string) string {
+	encoded := base64.StdEncoding.EncodeToString([]byte(writeKey + ":"))
+	text, _ := io.ReadAll(io.LimitReader(body, maxAnswer+int64(len(encoded)))) // the status alone decides
+	shown := string(text)
+	if len(writeKey) >= 8 { // a shorter one may be a word of the answer, and is none of Segment's
+		shown = strings.NewReplacer(writeKey, "[secret]", encoded, "[secret]").Replace(shown)
+	}
+	return shown[:min(len(shown), maxAnswer)]
 }
 
 func (p *poster) send(ctx context.Context, to target, body []byte) (*http.Response, error) {

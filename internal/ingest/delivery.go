@@ -67,6 +67,7 @@ func (s *Server) delivery(c *exchange, destination *catalog.Destination, kind st
 	if len(signing) > 0 && !signed(body, signing, c.r.Header.Get("X-Signature")) {
 		return &refusal{status: http.StatusUnauthorized, code: reason.SignatureInvalid, message: "X-Signature is missing or does not match the body"}
 	}
+	mask(body, s.opt.Snapshot())
 	if err := s.append(c, stream.Calls, c.record(kind, scheme, body)); err != nil {
 		return err
 	}

@@ -18,6 +18,8 @@
 //     wait, and nothing was appended.
 //   - A refused request is counted by route and reason and shown in the tail,
 //     without its credential and without its payload.
+//   - A record holds no credential: headers and the keys of SDKs are not kept,
+//     and a write key within a body is masked.
 //   - A request that was sent twice is appended twice; the readers of the
 //     streams know repeats by their ids (R18, R48).
 package ingest

@@ -49,6 +49,7 @@ func (s *Server) tracking(path string) func(*exchange) error {
 		if err := s.admitTracking(c, key.destination); err != nil {
 			return err
 		}
+		mask(body, snapshot)
 		record := c.record(stream.Tracking, key.scheme, body)
 		record.CallType = callType
 		if err := s.append(c, stream.Calls, record); err != nil {
