@@ -224,6 +224,9 @@ func (s *Store) update(ctx context.Context, f func(*transaction) error) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	if err := writable(s.options.Path + ".touch"); err != nil {
+		return fmt.Errorf("the disk of the store does not take writes: %w", err)
+	}
 	if err := s.revive(ctx); err != nil {
 		return err
 	}
@@ -256,6 +259,9 @@ func (s *Store) update(ctx context.Context, f func(*transaction) error) error {
 	}
 	if err == nil {
 		err = ctx.Err()
+	}
+	if err == nil {
+		err = writable(s.options.Path + ".touch") // f took its time
 	}
 	if err != nil {
 		s.distrust(err)

@@ -64,3 +64,15 @@ func (s *Store) Size() (int64, error) {
 	}
 	return size, nil
 }
+
+// writable writes a byte beside the file. The engine must not meet a read-only
+// file system while it commits: it fails to take back what it began, and an
+// exception in a destructor of DuckDB's ends the process.
+func writable(name string) error {
+	file, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteAt([]byte{'.'}, 0)
+	return errors.Join(err, file.Close())
+}
