@@ -82,7 +82,7 @@ func CheckDegradation(control, treatment Sample, worse Direction, threshold floa
 // level alpha shared by a number of checks. It reproduces the figures that Harness
 // FME prints ("Alert policies", monitoring window). Unreachable above 1.
 func DetectableDegradation(p, threshold float64, total int64, alpha float64, checks int, power float64) Detectable {
-	if !fraction(p) || !(threshold >= 0) || total < 2 || checks < 1 || !fraction(alpha) || !fraction(power) {
+	if !fraction(p) || !(threshold >= 0) || total < 2 || checks < 1 || !level(alpha) || !fraction(power) {
 		return Detectable{Status: Status{StateInvalid, "The proportion, the level and the power must lie between 0 and 1, and there must be units and checks."}}
 	}
 	// changed = p(1+threshold) + k·sqrt((p(1−p) + changed(1−changed))/(total/2)),
@@ -97,5 +97,8 @@ func DetectableDegradation(p, threshold float64, total int64, alpha float64, che
 		return Detectable{Status: Status{StateUnreachable, "No proportion fires the alert with this power; more units are needed."}}
 	}
 	lift := changed/p - 1
+	if !finite(lift) {
+		return Detectable{Status: overflow}
+	}
 	return Detectable{Status: ready, Absolute: changed - p, Relative: &lift}
 }

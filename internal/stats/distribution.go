@@ -81,6 +81,9 @@ func tUpperSeries(t, nu float64) float64 {
 	a := nu/2 - 0.25
 	y := math.Log1p(t / nu * t)
 	x := a * y
+	if x > 760 {
+		return 0 // below the smallest float64
+	}
 	// tail and whole are Γ(s,x)/√π and Γ(s)/√π over a^2k, for s = 2k + 1/2;
 	// edge is x^s e^−x/√π over a^2k.
 	tail, whole, edge := math.Erfc(math.Sqrt(x)), 1.0, math.Sqrt(x)*math.Exp(-x)/math.SqrtPi

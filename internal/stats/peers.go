@@ -39,7 +39,7 @@ func Statsig(control, treatment Sample, alpha float64) (s StatsigSequential, ok 
 // the latest, as R's mixtureSPRT computes it; ok is false when an input has no
 // meaning. With it, λ = τ²/Contrast.SE².
 func MixtureVariance(alpha, sigma2, truncation float64) (tau2 float64, ok bool) {
-	if !fraction(alpha) || !(sigma2 > 0) || !(truncation >= 1) {
+	if !level(alpha) || !(sigma2 > 0) || !(truncation >= 1) {
 		return 0, false
 	}
 	b := math.Sqrt(-2 * math.Log(alpha) / truncation)

@@ -88,7 +88,7 @@ func DetectableLift(mean, sd float64, n int64, alpha, power float64) Detectable 
 // finds an effect whose estimate has standard error se, in either direction. ok is
 // false when an input has no meaning.
 func Power(effect, se, alpha float64) (power float64, ok bool) {
-	if !fraction(alpha) || !(se > 0) || !finite(effect, se) {
+	if !level(alpha) || !(se > 0) || !finite(effect, se) {
 		return 0, false
 	}
 	z, shift := normalCritical(alpha/2), math.Abs(effect/se)

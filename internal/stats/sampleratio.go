@@ -75,12 +75,11 @@ func fitArms(observed []int64, shares []float64) (arms, Status) {
 	if a.used < 2 {
 		return arms{}, Status{StateNotApplicable, "A ratio needs two arms that get a share."}
 	}
+	if !finite(sum) {
+		return arms{}, overflow
+	}
 	for _, share := range shares {
-		share /= sum
-		if !finite(share) {
-			return arms{}, overflow
-		}
-		a.shares = append(a.shares, share)
+		a.shares = append(a.shares, share/sum)
 	}
 	return a, ready
 }

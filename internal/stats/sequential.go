@@ -32,7 +32,7 @@ type Tuning struct{ rho2 float64 }
 // the level (for many metrics) keep the tuning. Inputs without meaning (alpha not
 // within 0 to 1, units < 1) give the zero value, which no result accepts.
 func TuneAt(alpha, units float64) Tuning {
-	if !fraction(alpha) || !(units >= 1) {
+	if !level(alpha) || !(units >= 1) {
 		return Tuning{}
 	}
 	l := -2 * math.Log(alpha)

@@ -11,7 +11,7 @@
 // could not carry. What cannot be computed has a [State] that says so and a
 // Reason a person can read; then p-values are 1, intervals are nil, verdicts are
 // false and other numbers are zero, so a caller who forgets to look at the
-// state sees "nothing shown", not "significant". A p-value below 5e-324 is 0.
+// state sees "nothing shown", not "significant". A p-value of 0 is one below 1e-150.
 //
 // Throughout, control comes first, a difference is treatment minus control,
 // and a relative effect is the difference over the absolute value of the
@@ -89,9 +89,13 @@ func finite(values ...float64) bool {
 // fraction reports whether x lies strictly between 0 and 1.
 func fraction(x float64) bool { return x > 0 && x < 1 }
 
+// level reports whether alpha is a significance level. Below 1e-300 its
+// quantiles leave float64.
+func level(alpha float64) bool { return alpha >= 1e-300 && alpha < 1 }
+
 // checkAlpha is the status of a significance level.
 func checkAlpha(alpha float64) Status {
-	if !fraction(alpha) {
+	if !level(alpha) {
 		return Status{StateInvalid, "The significance level must lie between 0 and 1."}
 	}
 	return ready
