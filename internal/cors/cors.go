@@ -21,16 +21,30 @@ const usualHeaders = "Authorization, Content-Type, Content-Encoding, Cache-Contr
 // it again. No data route looks at cookies, so allowing credentials gives
 // nothing away; a library that is told to include them needs it.
 func Allow(h http.Header, r *http.Request) {
-	origin := r.Header.Get("Origin")
-	if origin == "" {
-		h.Set("Access-Control-Allow-Origin", "*")
+	// The names are written as they are sent and the values are shared: this is
+	// done for every request.
+	origin := r.Header["Origin"]
+	if len(origin) == 0 || origin[0] == "" {
+		h["Access-Control-Allow-Origin"] = anyOrigin
 	} else {
-		h.Set("Access-Control-Allow-Origin", origin)
-		h.Set("Access-Control-Allow-Credentials", "true")
+		h["Access-Control-Allow-Origin"] = origin[:1:1]
+		h["Access-Control-Allow-Credentials"] = yes
 	}
-	h.Add("Vary", "Origin")
-	h.Set("Access-Control-Expose-Headers", "Retry-After, X-RateLimit-Reset")
+	if len(h["Vary"]) == 0 {
+		h["Vary"] = varyOrigin
+	} else {
+		h.Add("Vary", "Origin")
+	}
+	h["Access-Control-Expose-Headers"] = exposed
 }
+
+// Who adds to one of these gets a copy: there is no room behind the value.
+var (
+	anyOrigin  = []string{"*"}
+	yes        = []string{"true"}
+	varyOrigin = []string{"Origin"}
+	exposed    = []string{"Retry-After, X-RateLimit-Reset"}
+)
 
 // Preflight answers what a browser asks before it sends. The headers it asks
 // for are allowed whatever they are: new library versions add some.
