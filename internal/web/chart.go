@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html/template"
 	"math"
+	"slices"
 	"strings"
 	"time"
 )
@@ -19,10 +20,16 @@ type series struct {
 	Area   bool // filled below
 }
 
-// timeChart draws values over time, one for each step, with a table's worth
-// of text beside it: title is read out instead of the picture.
+// timeChart draws values over time, one for each step. title says in words
+// what there is to see. A single peak that would flatten everything else is
+// cut and written out. Phones get a drawing of their own, since what is scaled
+// down cannot be read.
 func timeChart(title string, from time.Time, step time.Duration, all ...series) template.HTML {
-	const width, height, left, bottom, top = 960.0, 220.0, 56.0, 28.0, 10.0
+	return drawTime("chart wide", 960, 220, 8, title, from, step, all) + drawTime("chart narrow", 400, 200, 4, title, from, step, all)
+}
+
+func drawTime(class string, width, height float64, labels int, title string, from time.Time, step time.Duration, all []series) template.HTML {
+	const left, right, bottom, top = 52.0, 12.0, 26.0, 14.0
 	n, highest := 0, 0.0
 	for _, s := range all {
 		n = max(n, len(s.Values))
@@ -33,24 +40,23 @@ func timeChart(title string, from time.Time, step time.Duration, all ...series) 
 	if n < 2 {
 		return ""
 	}
-	ceiling, lines := niceCeiling(highest)
-	x := func(i int) float64 { return left + float64(i)*(width-left-8)/float64(n-1) }
-	y := func(v float64) float64 { return top + (height-top-bottom)*(1-v/ceiling) }
+	shown := shownPeak(all, highest)
+	ceiling, lines := niceCeiling(shown)
+	x := func(i int) float64 { return left + float64(i)*(width-left-right)/float64(n-1) }
+	y := func(v float64) float64 { return top + (height-top-bottom)*(1-min(v, ceiling)/ceiling) }
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg class="chart" viewBox="0 0 %g %g" role="img" aria-label="%s">`, width, height, template.HTMLEscapeString(title))
+	fmt.Fprintf(&b, `<svg class="%s" viewBox="0 0 %g %g" role="img" aria-label="%s">`, class, width, height, template.HTMLEscapeString(title))
 	for i := range lines + 1 {
 		v := ceiling * float64(i) / float64(lines)
 		fmt.Fprintf(&b, `<line class="grid" x1="%g" x2="%g" y1="%.1f" y2="%.1f"/><text class="axis" x="%g" y="%.1f" text-anchor="end">%s</text>`,
-			left, width-8, y(v), y(v), left-8, y(v)+4, shortNumber(v))
+			left, width-right, y(v), y(v), left-8, y(v)+4, shortNumber(v))
 	}
-	every := max(1, n/8)
-	for i := 0; i < n; i += every {
-		at := from.Add(time.Duration(i) * step).UTC()
-		format := "15:04"
-		if step >= time.Hour*6 {
-			format = "Jan 2"
-		}
-		fmt.Fprintf(&b, `<text class="axis" x="%.1f" y="%g" text-anchor="middle">%s</text>`, x(i), height-8, at.Format(format))
+	format := "15:04"
+	if step >= time.Hour {
+		format = "Jan 2"
+	}
+	for i := 0; i < n; i += max(1, (n+labels-1)/labels) {
+		fmt.Fprintf(&b, `<text class="axis" x="%.1f" y="%g" text-anchor="middle">%s</text>`, x(i), height-8, from.Add(time.Duration(i)*step).UTC().Format(format))
 	}
 	for _, s := range all {
 		var points strings.Builder
@@ -61,9 +67,42 @@ func timeChart(title string, from time.Time, step time.Duration, all ...series) 
 			fmt.Fprintf(&b, `<polygon class="%s area" points="%.1f,%.1f %s%.1f,%.1f"/>`, s.Class, x(0), y(0), points.String(), x(len(s.Values)-1), y(0))
 		}
 		fmt.Fprintf(&b, `<polyline class="%s line" points="%s"/>`, s.Class, strings.TrimSpace(points.String()))
+		for i, v := range s.Values {
+			if v <= ceiling {
+				continue
+			}
+			anchor := "start"
+			if i > n/2 {
+				anchor = "end"
+			}
+			fmt.Fprintf(&b, `<text class="cut" x="%.1f" y="%g" text-anchor="%s">▲ %s</text>`, x(i), top-3, anchor, count(int64(v)))
+		}
 	}
 	b.WriteString("</svg>")
 	return template.HTML(b.String())
+}
+
+// shownPeak is the highest value that the scale has to reach: the highest of
+// all, unless at most two values stand far above all others.
+func shownPeak(all []series, highest float64) float64 {
+	var some []float64
+	for _, s := range all {
+		for _, v := range s.Values {
+			if v > 0 && s.Area {
+				some = append(some, v)
+			}
+		}
+	}
+	slices.Sort(some)
+	if len(some) < 4 {
+		return highest
+	}
+	for cut := 2; cut >= 1; cut-- {
+		if rest := some[len(some)-1-cut]; some[len(some)-cut] > 6*rest {
+			return rest * 1.25
+		}
+	}
+	return highest
 }
 
 // sparkline draws a few values without axes; it says nothing that the number

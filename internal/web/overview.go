@@ -76,6 +76,15 @@ func (s *Server) overview(r *request) error {
 			chosen = one
 		}
 	}
+	if r.env != nil && r.URL.Query().Get("span") == "" {
+		busy, err := s.busyFor(r)
+		if err != nil {
+			return err
+		}
+		if busy < time.Hour {
+			chosen = ranges[0] // a day would be a flat line and a corner
+		}
+	}
 	for _, one := range ranges {
 		page.Ranges = append(page.Ranges, rangeChoice{one.name, page.Link("/", "span", one.name), one.name == chosen.name})
 	}
@@ -111,6 +120,20 @@ func (s *Server) overview(r *request) error {
 		}
 	}
 	return s.show(r, "overview", page)
+}
+
+// busyFor is for how long, of the last day, the environment has had traffic.
+func (s *Server) busyFor(r *request) (time.Duration, error) {
+	steps, err := s.Store.Traffic(r.Context(), r.env.ID, r.now.Add(-24*time.Hour), r.now, time.Hour)
+	if err != nil {
+		return 0, err
+	}
+	for _, step := range steps {
+		if received(step)+step.Impressions > 0 {
+			return r.now.Sub(step.From.Add(time.Minute)), nil
+		}
+	}
+	return 24 * time.Hour, nil
 }
 
 // sums adds the steps up.

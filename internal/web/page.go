@@ -154,6 +154,23 @@ func (s *Server) lacks(r *request, rt *route) error {
 		rt.need.Least(), where, r.who.Name, r.who.Grants)
 }
 
+// noEnvironment is what a page of an environment's data shows while there is
+// none that the caller may see.
+func (s *Server) noEnvironment(r *request, title string) error {
+	return s.show(r, "noenvironment", struct{ layout }{s.layout(r, title)})
+}
+
+// base is where clients reach the data routes, without a slash at the end.
+func (s *Server) base(r *request) string {
+	if url := s.DataURL(); url != "" {
+		return url
+	}
+	if s.secure(r) {
+		return "https://" + r.Host
+	}
+	return "http://" + r.Host
+}
+
 // nothingHere is the answer for unknown paths.
 func (s *Server) nothingHere(r *request) error {
 	if r.who.Kind == "" {

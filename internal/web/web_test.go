@@ -1,0 +1,168 @@
+package web_test
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"causeway/internal/auth"
+	"causeway/internal/web"
+)
+
+func TestTheFirstAdminIsMadeWithThePrintedLink(t *testing.T) {
+	r := newRig(t)
+	r.get("/").goes("/signin")
+	r.get("/signin").shows(200, "Nobody has an account yet", "/setup?token=")
+	link, err := r.accounts.NewLink(t.Context(), auth.ForSetup, "", "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	setup := "/setup?token=" + link
+	r.get(setup).shows(200, "Make the account")
+	form := url.Values{"token": {link}, "email": {"ada@example.com"}, "password": {"short"}}
+	wrong := r.post("/setup", form).shows(422, "at least 10 characters")
+	if !strings.Contains(wrong.body, `value="ada@example.com"`) || strings.Contains(wrong.body, "short") {
+		t.Error("the form lost the address, or shows the password")
+	}
+	form.Set("password", password)
+	r.post("/setup", form).goes("/")
+	r.get("/").shows(200, "You are the server's first admin", "There is no environment yet")
+	if text := r.get("/").text(); strings.Contains(text, "first admin") {
+		t.Error("a notice is said twice")
+	}
+	r.anew()
+	r.get(setup).goes("/signin")
+	r.post("/setup", form).goes("/signin")
+}
+
+func TestTheAdminTokenMakesASetupLink(t *testing.T) {
+	r := newRig(t)
+	r.get("/setup").shows(200, "Admin token")
+	r.get("/setup?token=wrong").shows(200, "works no longer", "Admin token")
+	r.post("/setup/link", url.Values{"adminToken": {"wrong"}}).shows(422, "not the server's admin token")
+	got := r.post("/setup/link", url.Values{"adminToken": {adminToken}})
+	r.get(got.header.Get("Location")).shows(200, "Make the account")
+}
+
+func TestSigningInAndOut(t *testing.T) {
+	r := configured(t)
+	if _, err := r.accounts.AddUser(t.Context(), "ada@example.com", password, auth.Grants{Server: auth.Viewer}, "test"); err != nil {
+		t.Fatal(err)
+	}
+	r.anew()
+	r.get("/?span=1+h&env=other/production").shows(303)
+	r.post("/signin", url.Values{"email": {"ada@example.com"}, "password": {"wrong"}, "next": {"/x"}}).shows(422, "do not belong together")
+	r.post("/signin", url.Values{"email": {"nobody@example.com"}, "password": {password}}).shows(422, "do not belong together")
+	for next, want := range map[string]string{"/live?q=x": "/live?q=x", "//evil.example": "/", "https://evil.example/": "/", `/\evil.example`: "/", "": "/"} {
+		got := r.post("/signin", url.Values{"email": {"Ada@example.com"}, "password": {password}, "next": {next}}).goes(want)
+		cookie := got.header.Get("Set-Cookie")
+		if !strings.Contains(cookie, "HttpOnly") || !strings.Contains(cookie, "SameSite=Lax") || strings.Contains(cookie, "Domain") {
+			t.Errorf("the cookie is %s", cookie)
+		}
+	}
+	r.get("/signin").goes("/")
+	r.get("/").shows(200, "Overview", "ada@example.com", "viewer")
+	r.post("/signout", nil).goes("/signin")
+	r.get("/signin").shows(200, "You are signed out")
+	r.get("/").goes("/signin")
+	for range 25 {
+		r.post("/signin", url.Values{"email": {"ada@example.com"}, "password": {"wrong"}})
+	}
+	r.post("/signin", url.Values{"email": {"ada@example.com"}, "password": {password}}).shows(422, "too many attempts")
+}
+
+func TestALinkSignsInOrSetsAPasswordOnce(t *testing.T) {
+	r := configured(t)
+	if _, err := r.accounts.AddUser(t.Context(), "bob@example.com", "", auth.Grants{Server: auth.Viewer}, "test"); err != nil {
+		t.Fatal(err)
+	}
+	link, err := r.accounts.NewLink(t.Context(), auth.ForPassword, "bob@example.com", "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.anew()
+	r.get("/password/"+link).shows(200, "bob@example.com", "New password")
+	r.post("/password/"+link, url.Values{"password": {password}, "again": {"another"}}).shows(422, "not the same")
+	r.post("/password/"+link, url.Values{"password": {"short"}, "again": {"short"}}).shows(422, "at least 10")
+	r.post("/password/"+link, url.Values{"password": {password}, "again": {password}}).goes("/")
+	r.get("/").shows(200, "Your password is set", "bob@example.com")
+	r.anew()
+	r.get("/password/"+link).shows(410, "works no longer")
+	r.post("/password/"+link, url.Values{"password": {password}, "again": {password}}).shows(410)
+	r.get("/signin/"+link).shows(410)
+}
+
+func TestRequestsFromOtherSitesAreRefused(t *testing.T) {
+	r := configured(t)
+	for _, header := range [][]string{{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "", "Origin", "https://evil.example"}} {
+		r.post("/signout", nil, header...).shows(403, "Another site")
+	}
+	r.get("/").shows(200, "Overview")
+}
+
+func TestOverTLSTheSessionBelongsToThisHostAlone(t *testing.T) {
+	r := configured(t, func(o *web.Options) { o.Secure = true })
+	link, err := r.accounts.NewLink(t.Context(), auth.ForSignIn, "admin@example.com", "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cookie := r.get("/signin/" + link).header.Get("Set-Cookie")
+	if !strings.HasPrefix(cookie, "__Host-causeway_session=") || !strings.Contains(cookie, "; Secure") || !strings.Contains(cookie, "Path=/;") {
+		t.Errorf("the cookie is %s", cookie)
+	}
+}
+
+func TestTheThemeIsKeptWithoutScripts(t *testing.T) {
+	r := configured(t)
+	r.post("/theme", url.Values{"theme": {"dark"}, "next": {"/"}}).goes("/")
+	if !strings.Contains(r.get("/").body, `data-theme="dark"`) {
+		t.Error("the theme is not kept")
+	}
+	r.post("/theme", url.Values{"theme": {""}, "next": {"/"}}).goes("/")
+	if strings.Contains(r.get("/").body, `data-theme`) {
+		t.Error("the theme is not taken back")
+	}
+}
+
+func TestOnlyVisibleEnvironmentsCanBeChosen(t *testing.T) {
+	r := configured(t)
+	r.as("ada@example.com", auth.Grants{Projects: map[string]auth.Role{"other": auth.Viewer}})
+	page := r.get("/?env=shop/production").shows(200, "other/production")
+	if strings.Contains(page.body, "shop") {
+		t.Error("a project shows that the user has no role in")
+	}
+	r.as("admin@example.com", auth.Grants{})
+	r.get("/?env=shop/staging").shows(200, "shop/staging")
+	r.get("/").shows(200, "shop/staging") // remembered
+	r.get("/?env=no/such").shows(200, "shop/staging")
+}
+
+func TestStaticFilesAreKeptForEverAndCompressed(t *testing.T) {
+	r := configured(t)
+	page := r.get("/").body
+	for _, part := range strings.Split(page, `"`) {
+		if !strings.HasPrefix(part, "/static/") {
+			continue
+		}
+		got := r.get(part)
+		if got.status != 200 || !strings.Contains(got.header.Get("Cache-Control"), "immutable") {
+			t.Errorf("%s: %d %v", part, got.status, got.header)
+		}
+		packed := r.get(part, "Accept-Encoding", "gzip")
+		if strings.HasSuffix(part, ".css") && (packed.header.Get("Content-Encoding") != "gzip" || len(packed.body) > len(got.body)/2) {
+			t.Errorf("%s is not compressed", part)
+		}
+	}
+	if got := r.get("/static/0000000000000000/app.css"); got.status != http.StatusNotFound {
+		t.Errorf("another version of a file: %d", got.status)
+	}
+}
+
+func TestUnknownPagesSaySo(t *testing.T) {
+	r := configured(t)
+	r.get("/nothing/<script>").shows(404, "There is no page /nothing/<script>")
+	r.anew()
+	r.get("/nothing").shows(303)
+	r.post("/signin", url.Values{"email": {strings.Repeat("x", 5<<20)}}).shows(413, "Too large")
+}
