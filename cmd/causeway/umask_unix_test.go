@@ -21,6 +21,7 @@ func TestWhatAServerWritesIsForItsOwnerOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
 	said, writer := io.Pipe()
 	done := make(chan int, 1)
 	go func() {

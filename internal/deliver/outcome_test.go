@@ -1,9 +1,11 @@
 package deliver
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 )
@@ -94,5 +96,24 @@ func TestRetryAfterIsReadAndBounded(t *testing.T) {
 		if got := defaultSchedule.after(1, asked); got != test.want {
 			t.Errorf("%q: wait %s, want %s", test.header, got, test.want)
 		}
+	}
+}
+
+func TestAnAnswerThatRepeatsTheWriteKeyDoesNotShowIt(t *testing.T) {
+	t.Parallel()
+	const key = "a-write-key-of-some-length"
+	basic := base64.StdEncoding.EncodeToString([]byte(key + ":"))
+	for body, want := range map[string]string{
+		"no " + key + " or Basic " + basic:                     "no [secret] or Basic [secret]",
+		strings.Repeat("x", maxAnswer-5) + key:                 strings.Repeat("x", maxAnswer-5) + "[secr",
+		strings.Repeat("x", maxAnswer+5) + key:                 strings.Repeat("x", maxAnswer),
+		"a" + strings.Repeat(" ", 10) + "short answer, no key": "a          short answer, no key",
+	} {
+		if got := readAnswer(strings.NewReader(body), key); got != want {
+			t.Errorf("%q is shown as %q", body, got)
+		}
+	}
+	if got := readAnswer(strings.NewReader("a poisoned call"), "poison"); got != "a poisoned call" {
+		t.Errorf("a key that is a word spoils the answer: %q", got)
 	}
 }
