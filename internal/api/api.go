@@ -51,6 +51,9 @@ type Options struct {
 	Ready func(context.Context) []Check
 	// MaxStreams is how many live streams may be open at once; default 64.
 	MaxStreams int
+	// Feed is where live streams read, for when the console shares it; default:
+	// one of its own on Tail.
+	Feed *tail.Feed
 	// Timeout bounds every answer but live streams; default 30 s.
 	Timeout time.Duration
 }
@@ -67,7 +70,7 @@ type Server struct {
 	catalog *catalog.Catalog
 	streams *stream.Streams
 	store   store.Store
-	feed    *feed
+	feed    *tail.Feed
 	log     *slog.Logger
 	version string
 	ready   func(context.Context) []Check
@@ -125,8 +128,11 @@ func New(o Options) (*Server, error) {
 			Name: "causeway_auth_failures_total", Help: "Requests without the right admin token: missing, wrong, or blocked for too many wrong ones.",
 		}, []string{"method"}),
 	}
-	s.feed = newFeed(o.Tail, o.MaxStreams)
-	collectors := append(s.feed.collectors(), s.requests, s.durations, s.authFailures)
+	s.feed = o.Feed
+	if s.feed == nil {
+		s.feed = tail.NewFeed(o.Tail, o.MaxStreams)
+	}
+	collectors := append(s.feed.Collectors(), s.requests, s.durations, s.authFailures)
 	for _, c := range collectors {
 		if err := o.Metrics.Register(c); err != nil {
 			return nil, fmt.Errorf("register the metrics of the admin API: %w", err)
@@ -140,7 +146,7 @@ func New(o Options) (*Server, error) {
 func (s *Server) CloseTails() {
 	s.closing.Do(func() {
 		close(s.closed)
-		s.feed.close()
+		s.feed.Close()
 	})
 }
 

@@ -1,16 +1,15 @@
-package api
+package tail
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
-
-	"causeway/internal/tail"
 )
 
-// tailFilter is what a live stream wants to see: all of its terms must hold.
-type tailFilter struct {
-	kind        string
+// Filter is what a live stream wants to see: all of its terms must hold.
+type Filter struct {
+	kind        Kind
 	environment string
 	terms       []term
 }
@@ -22,19 +21,40 @@ type term struct {
 	negated bool
 }
 
-var tailFields = []string{"kind", "type", "outcome", "environment", "configuration"}
+var fields = []string{"kind", "type", "outcome", "environment", "configuration"}
 
-func newTailFilter(r *request) (*tailFilter, error) {
-	f := &tailFilter{environment: r.query.Get("environment")}
-	var err error
-	f.kind, err = r.oneOf("kind", string(tail.Call), string(tail.Impression), string(tail.Event), string(tail.Delivery), string(tail.Refused))
-	if err != nil {
-		return nil, err
+// kinds are all there are.
+var kinds = []Kind{Call, Impression, Event, Delivery, Refused}
+
+// FilterError says what is wrong with a filter.
+type FilterError struct {
+	Parameter string // kind, environment or q
+	Text      string // a sentence
+}
+
+func (e *FilterError) Error() string { return e.Text }
+
+func wrong(parameter, format string, args ...any) error {
+	return &FilterError{parameter, fmt.Sprintf(format, args...)}
+}
+
+// ParseFilter reads what to watch: a kind, an environment ("project/environment")
+// and words, of which all must hold. Empty ones do not restrict. A word is text
+// to find, or field:value with * for anything; - in front negates. Errors are
+// *FilterError.
+func ParseFilter(kind Kind, environment, words string) (*Filter, error) {
+	f := &Filter{kind: kind, environment: environment}
+	if kind != "" && !slices.Contains(kinds, kind) {
+		var names []string
+		for _, k := range kinds {
+			names = append(names, string(k))
+		}
+		return nil, wrong("kind", "kind is one of %s, not %q.", strings.Join(names, ", "), kind)
 	}
-	if f.environment != "" && strings.Count(f.environment, "/") != 1 {
-		return nil, badParameter("environment", "environment is \"project/environment\" here, not %q.", f.environment)
+	if environment != "" && strings.Count(environment, "/") != 1 {
+		return nil, wrong("environment", "environment is \"project/environment\" here, not %q.", environment)
 	}
-	for _, word := range splitWords(r.query.Get("q")) {
+	for _, word := range splitWords(words) {
 		t, err := parseTerm(word)
 		if err != nil {
 			return nil, err
@@ -51,8 +71,8 @@ func parseTerm(word string) (term, error) {
 	if quoted, ok := strings.CutPrefix(word, `"`); ok {
 		t.pattern = strings.TrimSuffix(quoted, `"`)
 	} else if field, pattern, ok := strings.Cut(word, ":"); ok {
-		if !slices.Contains(tailFields, field) {
-			return t, badParameter("q", "q cannot filter by %q. Filter by %s, or put text with a colon into quotes.", field, strings.Join(tailFields, ", "))
+		if !slices.Contains(fields, field) {
+			return t, wrong("q", "q cannot filter by %q. Filter by %s, or put text with a colon into quotes.", field, strings.Join(fields, ", "))
 		}
 		t.field, t.pattern = field, strings.Trim(pattern, `"`)
 	} else {
@@ -60,7 +80,7 @@ func parseTerm(word string) (term, error) {
 	}
 	t.pattern = strings.ToLower(t.pattern)
 	if t.pattern == "" {
-		return t, badParameter("q", "A word of q is empty: %q.", word)
+		return t, wrong("q", "A word of q is empty: %q.", word)
 	}
 	return t, nil
 }
@@ -90,8 +110,9 @@ func splitWords(text string) []string {
 	return words
 }
 
-func (f *tailFilter) matches(item tail.Item) bool {
-	if f.kind != "" && string(item.Kind) != f.kind || f.environment != "" && item.Environment != f.environment {
+// Matches reports whether an item is wanted.
+func (f *Filter) Matches(item Item) bool {
+	if f.kind != "" && item.Kind != f.kind || f.environment != "" && item.Environment != f.environment {
 		return false
 	}
 	for _, t := range f.terms {
@@ -102,7 +123,7 @@ func (f *tailFilter) matches(item tail.Item) bool {
 	return true
 }
 
-func (t term) matches(item tail.Item) bool {
+func (t term) matches(item Item) bool {
 	switch t.field {
 	case "kind":
 		return wildcard(t.pattern, string(item.Kind))

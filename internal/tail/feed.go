@@ -1,4 +1,4 @@
-package api
+package tail
 
 import (
 	"crypto/rand"
@@ -8,25 +8,23 @@ import (
 	"sync"
 	"time"
 
-	"causeway/internal/tail"
-
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// feed numbers what the tail publishes and keeps the newest of it in one
+// Feed numbers what the tail publishes and keeps the newest of it in one
 // place. Streams read from there at their own pace: a slow one costs no memory
 // of its own and knows exactly how much it missed, and one that was cut off
 // can go on where it was.
 //
 // The feed watches the tail while somebody listens and a little longer, so
 // that publishers need not describe what nobody sees.
-type feed struct {
-	hub *tail.Hub
+type Feed struct {
+	hub *Hub
 	max int
 
 	mu      sync.Mutex
 	readers int
-	watcher *tail.Watcher // nil while nobody listens
+	watcher *Watcher      // nil while nobody listens
 	stop    chan struct{} // ends the pump of watcher
 	linger  *time.Timer
 	epoch   string // changes whenever the feed begins anew: numbers compare only within one
@@ -40,7 +38,7 @@ type feed struct {
 
 type numbered struct {
 	sequence uint64
-	item     tail.Item
+	item     Item
 }
 
 const (
@@ -49,11 +47,13 @@ const (
 	feedLinger = 30 * time.Second // how long a lone stream may be away and still resume
 )
 
-func newFeed(hub *tail.Hub, maxReaders int) *feed {
-	return &feed{
+// NewFeed makes a feed for at most so many streams at once. It holds no
+// resources while nobody listens.
+func NewFeed(hub *Hub, maxReaders int) *Feed {
+	return &Feed{
 		hub: hub, max: maxReaders, changed: make(chan struct{}),
 		subscribers: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "causeway_tail_subscribers", Help: "Open live streams of the admin API.",
+			Name: "causeway_tail_subscribers", Help: "Open live streams of the admin API and the console.",
 		}),
 		lost: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "causeway_tail_lost_total", Help: "Items that slow live streams missed.",
@@ -61,12 +61,13 @@ func newFeed(hub *tail.Hub, maxReaders int) *feed {
 	}
 }
 
-func (f *feed) collectors() []prometheus.Collector {
+// Collectors are its metrics.
+func (f *Feed) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{f.subscribers, f.lost}
 }
 
-// join makes room for one more stream; false when all places are taken.
-func (f *feed) join() bool {
+// Join makes room for one more stream; false when all places are taken.
+func (f *Feed) Join() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.readers >= f.max {
@@ -85,7 +86,7 @@ func (f *feed) join() bool {
 }
 
 // begin starts to watch. f.mu is held.
-func (f *feed) begin() {
+func (f *Feed) begin() {
 	var b [6]byte
 	_, _ = rand.Read(b[:])
 	f.epoch, f.last, f.kept = hex.EncodeToString(b[:]), 0, nil
@@ -93,8 +94,8 @@ func (f *feed) begin() {
 	go f.pump(f.watcher, f.stop)
 }
 
-// leave gives the place of a stream back.
-func (f *feed) leave() {
+// Leave gives the place of a stream back.
+func (f *Feed) Leave() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.readers--
@@ -113,7 +114,7 @@ func (f *feed) leave() {
 }
 
 // end stops watching. f.mu is held.
-func (f *feed) end() {
+func (f *Feed) end() {
 	if f.watcher != nil {
 		close(f.stop)
 		f.watcher.Close()
@@ -125,13 +126,14 @@ func (f *feed) end() {
 	}
 }
 
-func (f *feed) close() {
+// Close stops watching at once.
+func (f *Feed) Close() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.end()
 }
 
-func (f *feed) pump(watcher *tail.Watcher, stop chan struct{}) {
+func (f *Feed) pump(watcher *Watcher, stop chan struct{}) {
 	for {
 		select {
 		case <-stop:
@@ -142,7 +144,7 @@ func (f *feed) pump(watcher *tail.Watcher, stop chan struct{}) {
 	}
 }
 
-func (f *feed) add(watcher *tail.Watcher, item tail.Item) {
+func (f *Feed) add(watcher *Watcher, item Item) {
 	missed := uint64(watcher.Missed())
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -160,7 +162,7 @@ func (f *feed) add(watcher *tail.Watcher, item tail.Item) {
 
 // read gives what is kept after the number, how many are not, the newest
 // number, and a channel that closes when there is more.
-func (f *feed) read(after uint64) (items []numbered, missed, last uint64, changed <-chan struct{}) {
+func (f *Feed) read(after uint64) (items []numbered, missed, last uint64, changed <-chan struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	kept := f.kept[max(0, len(f.kept)-feedKept):]
@@ -180,7 +182,7 @@ func (f *feed) read(after uint64) (items []numbered, missed, last uint64, change
 // position is where a stream begins: after the event id it saw last, or now.
 // known is false when the id is of an earlier epoch, so that nobody can say
 // how much was missed.
-func (f *feed) position(lastEventID string) (after uint64, known bool) {
+func (f *Feed) position(lastEventID string) (after uint64, known bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if lastEventID == "" {
@@ -195,7 +197,7 @@ func (f *feed) position(lastEventID string) (after uint64, known bool) {
 }
 
 // eventID names a number across epochs.
-func (f *feed) eventID(sequence uint64) string {
+func (f *Feed) eventID(sequence uint64) string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.epoch + "-" + strconv.FormatUint(sequence, 10)
