@@ -117,7 +117,8 @@ func (v *view) splitChanges(q question) *body {
 		// elsewhere. It is told everything, and which number that is.
 		q.since, from = till, 0
 	}
-	return v.keep(fmt.Sprint(q, from), func() []byte {
+	asked := fmt.Sprintf("%d %d %d %d %q", q.spec, q.since, from, q.ruleSince, [][]string{q.filter.sets, q.filter.names, q.filter.prefixes})
+	return v.keep(asked, func() []byte {
 		return changes(q, q.since, till, v.changed(from, q))
 	})
 }
