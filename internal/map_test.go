@@ -34,9 +34,10 @@ var allowed = map[string][]string{
 	"deliver":             {"segment", "catalog", "stream", "store", "tail", "reason"},
 	"playground":          {"segment", "fme", "translate", "catalog", "reason"},
 	"auth":                {"catalog", "peer"},
-	"api":                 {"segment", "fme", "translate", "catalog", "stream", "store", "tail", "reason", "playground"},
+	"trace":               {"segment", "fme", "translate", "catalog", "stream", "store", "reason"},
+	"api":                 {"segment", "fme", "translate", "catalog", "stream", "store", "tail", "reason", "playground", "trace", "auth", "peer"},
 	"stats":               {},
-	"web":                 {"segment", "fme", "translate", "catalog", "stream", "store", "tail", "reason", "auth", "playground", "peer"},
+	"web":                 {"segment", "fme", "translate", "catalog", "stream", "store", "tail", "reason", "auth", "playground", "trace", "peer"},
 	"demo":                {},
 	"app":                 {"*"},
 }
