@@ -126,7 +126,8 @@ func (r Rooms) call(ctx context.Context, row store.CallRow) (Copy, error) {
 		}
 		if destination, ok := r.Snapshot.Destination(row.Configuration); ok {
 			now := destination.Translate.Call(translate.Call{
-				Item: item, Type: record.CallType, Route: routeOf(record.Kind), ReceivedAt: record.ReceivedAt, MadeID: row.MessageID,
+				Item: item, Type: record.CallType, Route: routeOf(record.Kind), ReceivedAt: record.ReceivedAt,
+				MadeID: func() string { return row.MessageID },
 			})
 			t.Now = &now
 		}
