@@ -1,6 +1,6 @@
 # An index of the commands; each is one line that you can type yourself.
 
-.PHONY: help check test race fuzz generate demo clients
+.PHONY: help check test race fuzz vulncheck generate demo clients
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/'
@@ -22,8 +22,12 @@ check: ## what CI checks besides the tests
 clients: ## unmodified clients against the built binary; needs Node.js and Chromium
 	.ci/e2e
 
-fuzz: ## each fuzz target for half a minute
-	.ci/fuzz 30s
+time ?= 30s
+fuzz: ## each fuzz target for half a minute, or: make fuzz time=5m
+	.ci/fuzz $(time)
+
+vulncheck: ## known vulnerabilities; needs the network
+	.ci/vulncheck
 
 generate: ## write what is generated from the code anew
 	go test ./internal/reason -update

@@ -185,7 +185,8 @@ func TestAnItemTooLargeToKeepIsDroppedAlone(t *testing.T) {
 
 // FuzzApart holds, for any body of the form: the parts are JSON of the same
 // form and no larger than the limit; together they have the items of the whole,
-// in order, except those that were dropped.
+// in order, except those that were dropped. An item that cannot be read and is
+// taken apart cannot be read several times.
 func FuzzApart(f *testing.F) {
 	f.Add([]byte(impressionsBody(2, 5, "p")), uint16(200))
 	f.Add([]byte(`{"pf":[{"f":"a","rc":1},{"f":"b","rc":2}],"x":[1]}`), uint16(40))
@@ -220,7 +221,7 @@ func FuzzApart(f *testing.F) {
 				items, bad := form.decode(part)
 				got, gotBad = append(got, items...), gotBad+bad
 			}
-			if len(got)+gotBad > len(want)+wantBad || dropped == 0 && len(got) != len(want) {
+			if len(got) > len(want) || gotBad > 0 && wantBad == 0 || dropped == 0 && len(got) != len(want) {
 				t.Fatalf("form %d, limit %d: %d items and %d bad of %d and %d, %d dropped\n%s", i, limit, len(got), gotBad, len(want), wantBad, dropped, body)
 			}
 			at := 0
@@ -271,7 +272,7 @@ func FuzzDoors(f *testing.F) {
 			return
 		}
 		target.URL = parsed
-		target.Header = request(parsed.Path, nil).Header
+		authorize(target, parsed.Path)
 		target.Header.Set("Content-Encoding", encoding)
 		kept.records = nil
 		w := httptest.NewRecorder()

@@ -26,6 +26,12 @@ import (
 // request is a POST with the credential that its path wants.
 func request(path string, body io.Reader) *http.Request {
 	r := httptest.NewRequest(http.MethodPost, path, body)
+	authorize(r, path)
+	return r
+}
+
+// authorize adds the credential that a path wants.
+func authorize(r *http.Request, path string) {
 	switch {
 	case strings.HasPrefix(path, "/v1/"):
 		r.SetBasicAuth("write-key-1", "")
@@ -40,7 +46,6 @@ func request(path string, body io.Reader) *http.Request {
 	default:
 		r.Header.Set("Authorization", "Bearer sdk-key-1")
 	}
-	return r
 }
 
 // doors are one path of each kind with a body that it takes.
