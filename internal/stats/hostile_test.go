@@ -139,6 +139,11 @@ func checkPlan(t *testing.T, a, b, c, alpha, power float64, n, m int64) {
 	checkHonest(t, "effect", DetectableEffect(a, b, n, m, alpha, power))
 	checkHonest(t, "lift", DetectableLift(a, b, n, alpha, power))
 	checkHonest(t, "alert", DetectableDegradation(a, b, n, alpha, int(m), power))
+	tuning := TuneAt(alpha, a)
+	if critical, ok := tuning.OneSidedCritical(n, power); ok {
+		checkHonest(t, "one-sided", critical)
+	}
+	checkHonest(t, "tuning", []float64{tuning.Rho(), tuning.Lambda(m), EppoRho(tuning)})
 	if p, ok := Power(a, b, alpha); ok && !(p >= 0 && p <= 1) {
 		t.Errorf("power %v", p)
 	}

@@ -9,6 +9,8 @@ import "math"
 // (Welford 1962, "Note on a method for calculating corrected sums of squares
 // and products"; Chan, Golub, LeVeque 1983, "Algorithms for computing the
 // sample variance"): the variance of {1e9+4, 1e9+7, 1e9+13, 1e9+16} is 30.
+// What overflows or was no number stays so in the fields; every result made of
+// it is StateOutOfRange.
 type Moments struct {
 	N    int64   // units; exact below 2^53
 	Mean float64 // unit of the metric

@@ -5,8 +5,7 @@ import (
 	"slices"
 )
 
-// Adjusted p-values and interval levels of a family of metrics that are judged
-// together.
+// Family is what becomes of the p-values of metrics that are judged together.
 type Family struct {
 	Status
 	Tests      int       // p-values that count

@@ -5,10 +5,16 @@ import "math"
 // The forms in which other engines publish the same or a nearby method, for who
 // compares their numbers with Causeway's. No result of Causeway uses them.
 
-// Eppo's boundary (Howard, Ramdas, McAuliffe, Sekhon 2021, "Time-uniform,
-// nonparametric, nonasymptotic confidence sequences", equation 14) with its tuning
-// ρ is [SequentialCritical] with λ = n/ρ, and its ρ is one over ours squared.
-func EppoRho(t Tuning) float64 { return 1 / t.rho2 }
+// EppoRho returns the tuning as Eppo states it, in units of both arms; 0 for the
+// zero tuning. Its boundary (Howard, Ramdas, McAuliffe, Sekhon 2021, "Time-uniform,
+// nonparametric, nonasymptotic confidence sequences", equation 14) is
+// sequentialCritical with λ = n/ρ.
+func EppoRho(t Tuning) float64 {
+	if rho := 1 / t.rho2; finite(rho) {
+		return rho
+	}
+	return 0
+}
 
 // StatsigSequential is Statsig's always-valid interval and p-value (Zhao et al.
 // 2019, arXiv 1905.10493).
@@ -16,7 +22,7 @@ type StatsigSequential struct {
 	Tau      float64 // variance of the mixture
 	Critical float64
 	Sigma    float64 // by which the normal is widened for P
-	P        float64 // not an e-value; larger than [AlwaysValidP] suggests
+	P        float64 // not an e-value; larger than alwaysValidP suggests
 }
 
 // Statsig returns the method's numbers for two arms' estimates; ok is false
@@ -28,7 +34,7 @@ func Statsig(control, treatment Sample, alpha float64) (s StatsigSequential, ok 
 	}
 	z := normalCritical(alpha / 2)
 	s.Tau = square(z) * (control.Variance + treatment.Variance) / float64(c.N)
-	s.Critical = SequentialCritical(s.Tau/square(c.SE), alpha/2)
+	s.Critical = sequentialCritical(s.Tau/square(c.SE), alpha/2)
 	s.Sigma = s.Critical / z
 	s.P = 2 * normalUpper(math.Abs(c.Diff/c.SE)/s.Sigma)
 	return s, finite(s.Tau, s.Critical, s.Sigma, s.P)

@@ -327,12 +327,12 @@ func TestPublishedSequentialFormsAreOneFamily(t *testing.T) {
 		critical := math.Sqrt(size) * math.Sqrt(2*(size*rho2+1)/(size*size*rho2)*math.Log(math.Sqrt(size*rho2+1)/alpha))
 		p := min(1, math.Sqrt(size*rho2+1)*math.Exp(-rho2*size*z*z/(2*(size*rho2+1))))
 		eppo := math.Sqrt((size + EppoRho(tuning)) / size * math.Log((size+EppoRho(tuning))/(EppoRho(tuning)*alpha*alpha)))
-		ours := SequentialCritical(lambda, alpha)
-		if !near12(critical, ours, 0) || !near12(eppo, ours, 0) || math.Abs(p-AlwaysValidP(z, lambda)) > 1e-9*p {
-			t.Errorf("n %d: %v, gbstats %v, Eppo %v; p %v and %v", n, ours, critical, eppo, AlwaysValidP(z, lambda), p)
+		ours := sequentialCritical(lambda, alpha)
+		if !near12(critical, ours, 0) || !near12(eppo, ours, 0) || math.Abs(p-alwaysValidP(z, lambda)) > 1e-9*p {
+			t.Errorf("n %d: %v, gbstats %v, Eppo %v; p %v and %v", n, ours, critical, eppo, alwaysValidP(z, lambda), p)
 		}
-		if one, two := SequentialCriticalOneSided(lambda, alpha), ours; one >= two || one <= normalCritical(alpha) || two <= normalCritical(alpha/2) {
-			t.Errorf("one-sided %v, two-sided %v at alpha %v", one, two, alpha)
+		if one, ok := tuning.OneSidedCritical(n, alpha); !ok || one >= ours || one <= normalCritical(alpha) || ours <= normalCritical(alpha/2) {
+			t.Errorf("one-sided %v, two-sided %v at alpha %v", one, ours, alpha)
 		}
 	}
 }

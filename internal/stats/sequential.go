@@ -39,34 +39,41 @@ func TuneAt(alpha, units float64) Tuning {
 	return Tuning{(l + math.Log1p(l)) / units}
 }
 
-// Lambda returns λ for n units of both arms.
+// Lambda returns λ for n units of both arms, 0 for the zero tuning.
 func (t Tuning) Lambda(n int64) float64 { return float64(n) * t.rho2 }
 
 // Rho returns ρ, the form in which the literature gives the tuning.
 func (t Tuning) Rho() float64 { return math.Sqrt(t.rho2) }
 
-// LogEvidence returns ln Λ, the logarithm of the evidence against no effect,
+// logEvidence returns ln Λ, the logarithm of the evidence against no effect,
 // for an effect of z standard errors and λ > 0.
-func LogEvidence(z, lambda float64) float64 {
+func logEvidence(z, lambda float64) float64 {
 	return (lambda/(1+lambda)*z*z - math.Log1p(lambda)) / 2
 }
 
-// AlwaysValidP returns the p-value that belongs to [LogEvidence].
-func AlwaysValidP(z, lambda float64) float64 { return pOfEvidence(LogEvidence(z, lambda)) }
+// alwaysValidP returns the p-value that belongs to logEvidence.
+func alwaysValidP(z, lambda float64) float64 { return pOfEvidence(logEvidence(z, lambda)) }
 
 // pOfEvidence is min(1, e^−log), by which large evidence cannot overflow.
 func pOfEvidence(log float64) float64 { return math.Exp(-max(log, 0)) }
 
-// SequentialCritical returns half the always-valid interval's width in
+// sequentialCritical returns half the always-valid interval's width in
 // standard errors, at significance level alpha and λ > 0.
-func SequentialCritical(lambda, alpha float64) float64 {
+func sequentialCritical(lambda, alpha float64) float64 {
 	return math.Sqrt((1 + 1/lambda) * (math.Log1p(lambda) - 2*math.Log(alpha)))
 }
 
-// SequentialCriticalOneSided is [SequentialCritical] for a bound on one side
-// only (Waudby-Smith et al. 2021, appendix). Tune at 2·alpha.
-func SequentialCriticalOneSided(lambda, alpha float64) float64 {
-	return math.Sqrt(2 * (1 + 1/lambda) * math.Log1p(math.Sqrt(1+lambda)/(2*alpha)))
+// OneSidedCritical returns how many standard errors below (or above) the
+// difference of n units, both arms together, the always-valid bound on that side
+// alone lies (Waudby-Smith et al. 2021, appendix). Tune at 2·alpha. ok is false
+// without a tuning, units or a level.
+func (t Tuning) OneSidedCritical(n int64, alpha float64) (critical float64, ok bool) {
+	lambda := t.Lambda(n)
+	if !(lambda > 0) || !level(alpha) {
+		return 0, false
+	}
+	critical = math.Sqrt(2 * (1 + 1/lambda) * math.Log1p(math.Sqrt(1+lambda)/(2*alpha)))
+	return critical, finite(critical)
 }
 
 // Sequential judges the contrast so that the chance that any look ever finds
@@ -80,7 +87,7 @@ func (c Contrast) Sequential(alpha float64, tuning Tuning) Comparison {
 	if !(lambda > 0) || !finite(lambda) {
 		return c.undecided(Status{StateInvalid, "The sequential test has no tuning."})
 	}
-	return c.compare(SequentialCritical(lambda, alpha), AlwaysValidP(c.Diff/c.SE, lambda))
+	return c.compare(sequentialCritical(lambda, alpha), alwaysValidP(c.Diff/c.SE, lambda))
 }
 
 // Running is what a series of looks at one sequential comparison has shown.
@@ -89,7 +96,7 @@ func (c Contrast) Sequential(alpha float64, tuning Tuning) Comparison {
 // once significant, always significant. The zero value has seen nothing.
 type Running struct {
 	Looks int
-	P     float64   // smallest so far; 1 before the first look when made by Next
+	P     float64   // smallest so far; without meaning while Looks is 0
 	CI    *Interval // intersection so far; nil before any, and when Empty
 	Empty bool      // intervals of two looks do not meet: the effect changed over time
 }

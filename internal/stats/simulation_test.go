@@ -55,7 +55,7 @@ func TestWithoutEffectNoNumberOfLooksMakesTheSequentialTestErrMoreThanItSays(t *
 		var running Running
 		peeked := false
 		for range 40 {
-			for range 100 {
+			for range 60 {
 				control.Add(skewed(r))
 				treatment.Add(skewed(r))
 			}

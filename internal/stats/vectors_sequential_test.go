@@ -8,9 +8,9 @@ import (
 func msprt(t *testing.T, v vector) object {
 	in := read[struct{ Diff, V, Tau2, Alpha float64 }](t, v.Input)
 	lambda, se := in.Tau2/in.V, math.Sqrt(in.V)
-	critical := SequentialCritical(lambda, in.Alpha)
+	critical := sequentialCritical(lambda, in.Alpha)
 	return object{
-		"log_lambda": LogEvidence(in.Diff/se, lambda), "p": AlwaysValidP(in.Diff/se, lambda),
+		"log_lambda": logEvidence(in.Diff/se, lambda), "p": alwaysValidP(in.Diff/se, lambda),
 		"z_crit": critical, "half_width": critical * se, "ci": around(in.Diff, critical*se),
 	}
 }
@@ -25,7 +25,7 @@ func msprtSequence(t *testing.T, v vector) object {
 	var ci []any
 	for _, look := range in.Looks {
 		lambda, se := in.Tau2/look.V, math.Sqrt(look.V)
-		running = running.Next(AlwaysValidP(look.Diff/se, lambda), around(look.Diff, se*SequentialCritical(lambda, in.Alpha)))
+		running = running.Next(alwaysValidP(look.Diff/se, lambda), around(look.Diff, se*sequentialCritical(lambda, in.Alpha)))
 		p = append(p, running.P)
 		ci = append(ci, running.CI)
 	}
@@ -38,8 +38,8 @@ func msprtEqualN(t *testing.T, v vector) object {
 		Sigma2, Tau2, Diff, Alpha float64
 	}](t, v.Input)
 	variance := 2 * in.Sigma2 / in.N
-	log := LogEvidence(in.Diff/math.Sqrt(variance), in.Tau2/variance)
-	return object{"lambda_": math.Exp(log), "log_lambda": log, "p": AlwaysValidP(in.Diff/math.Sqrt(variance), in.Tau2/variance)}
+	log := logEvidence(in.Diff/math.Sqrt(variance), in.Tau2/variance)
+	return object{"lambda_": math.Exp(log), "log_lambda": log, "p": alwaysValidP(in.Diff/math.Sqrt(variance), in.Tau2/variance)}
 }
 
 func msprtOptTau2(t *testing.T, v vector) object {
@@ -56,10 +56,10 @@ func asymptoticCS(t *testing.T, v vector) object {
 	}](t, v.Input)
 	tuning := TuneAt(in.Alpha, in.NStar)
 	lambda := tuning.Lambda(in.N)
-	critical := SequentialCritical(lambda, in.Alpha)
+	critical := sequentialCritical(lambda, in.Alpha)
 	var points []any
 	for _, z := range pointsOf(t, v, "p_at_z", "z") {
-		points = append(points, object{"z": z, "log_e": LogEvidence(z, lambda), "p": AlwaysValidP(z, lambda)})
+		points = append(points, object{"z": z, "log_e": logEvidence(z, lambda), "p": alwaysValidP(z, lambda)})
 	}
 	return object{"rho": tuning.Rho(), "se_multiplier": critical, "ratio_to_z": critical / normalCritical(in.Alpha/2), "p_at_z": points}
 }
@@ -71,7 +71,8 @@ func asymptoticCSOneSided(t *testing.T, v vector) object {
 		NStar float64 `json:"n_star"`
 	}](t, v.Input)
 	tuning := TuneAt(2*in.Alpha, in.NStar)
-	return object{"rho": tuning.Rho(), "se_multiplier": SequentialCriticalOneSided(tuning.Lambda(in.N), in.Alpha)}
+	critical, _ := tuning.OneSidedCritical(in.N, in.Alpha)
+	return object{"rho": tuning.Rho(), "se_multiplier": critical}
 }
 
 func asymptoticCSPipeline(t *testing.T, v vector) object {
@@ -88,7 +89,7 @@ func asymptoticCSPipeline(t *testing.T, v vector) object {
 		return object{"estimate": s.Diff, "se": s.SE, "ci": s.CI, "p": s.P}
 	}
 	lift, se := s.Relative.Lift, contrast.LiftSE()
-	return object{"estimate": lift, "se": se, "ci": around(lift, s.Critical*se), "p": AlwaysValidP(lift/se, tuning.Lambda(contrast.N))}
+	return object{"estimate": lift, "se": se, "ci": around(lift, s.Critical*se), "p": alwaysValidP(lift/se, tuning.Lambda(contrast.N))}
 }
 
 func eppoCS(t *testing.T, v vector) object {
@@ -99,7 +100,7 @@ func eppoCS(t *testing.T, v vector) object {
 	}](t, v.Input)
 	tuning := TuneAt(in.Alpha, in.NTune)
 	rho := EppoRho(tuning)
-	return object{"rho": rho, "se_multiplier": SequentialCritical(float64(in.N)/rho, in.Alpha)}
+	return object{"rho": rho, "se_multiplier": sequentialCritical(float64(in.N)/rho, in.Alpha)}
 }
 
 func statsigSequential(t *testing.T, v vector) object {
