@@ -57,7 +57,7 @@ type Options struct {
 	KeepProcessed         time.Duration   // of streams; zero: 72 h
 	Budget                stream.Budget   // of streams; zero fields: its defaults
 	StoreMemory           int64           // bytes, DuckDB's memory limit; zero: the default of duckdb.Options
-	MinFreeDisk           int64           // bytes; below it /readyz says no. Zero: 512 MiB
+	MinFreeDisk           int64           // bytes; below it /readyz says no, below half of it nothing is accepted. Zero: 512 MiB
 	RetryFor              time.Duration   // zero: 72 h (R46)
 	AllowPrivateEndpoints bool
 	DrainTimeout          time.Duration // for requests in flight at Stop. Zero: 20 s
@@ -105,6 +105,7 @@ type App struct {
 	ingest   *ingest.Server
 	api      *api.Server
 	web      *web.Server
+	ready    []*probe
 	doors    []*door
 
 	certificate *certificate // nil: no TLS
@@ -197,7 +198,7 @@ func (a *App) openStreams(ctx context.Context) error {
 	var err error
 	a.streams, err = stream.Open(ctx, stream.Options{
 		Dir: filepath.Join(a.opt.Data, "streams"), URL: a.opt.NATSURL, CredentialsFile: a.opt.NATSCredentials, Replicas: a.opt.Replicas,
-		Budget: a.opt.Budget, KeepProcessed: a.opt.KeepProcessed, Log: a.log, Metrics: a.metrics,
+		Budget: a.opt.Budget, KeepProcessed: a.opt.KeepProcessed, ReserveDisk: a.opt.MinFreeDisk / 2, Log: a.log, Metrics: a.metrics,
 	})
 	if err != nil {
 		return fmt.Errorf("open the streams: %w", err)

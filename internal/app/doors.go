@@ -37,6 +37,7 @@ type door struct {
 
 // openDoors opens the listeners last, when everything behind them runs.
 func (a *App) openDoors(context.Context) error {
+	a.ready = a.probes()
 	var err error
 	a.ingest, err = ingest.New(ingest.Options{
 		Snapshot: a.catalog.Snapshot, Append: a.streams.Append, Tail: &a.tail, Metrics: a.metrics, Log: a.log,

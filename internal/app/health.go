@@ -3,9 +3,11 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"runtime"
+	"sync"
 	"time"
 
 	"causeway/internal/api"
@@ -37,9 +39,7 @@ func answer(w http.ResponseWriter, status int, body any) {
 // readyz answers 200 when everything needed to accept and process is well,
 // else 503; the body lists each check.
 func (a *App) readyz(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), 4*time.Second)
-	defer cancel()
-	checks := a.Ready(ctx)
+	checks := a.Ready(r.Context())
 	status, word := http.StatusOK, "ready"
 	for _, c := range checks {
 		if !c.OK {
@@ -49,25 +49,85 @@ func (a *App) readyz(w http.ResponseWriter, r *http.Request) {
 	answer(w, status, map[string]any{"status": word, "checks": checks})
 }
 
+// checkWait bounds one check. A disk that hangs holds who asks it for as long
+// as it likes; who asks for readiness must hear a "no" before it gives up.
+const checkWait = 3 * time.Second
+
+// A probe is one check of readiness. While it hangs nobody starts it again, so
+// that whoever asks every few seconds leaves one goroutine behind and not many.
+type probe struct {
+	name  string
+	check func(context.Context) error
+
+	mu      sync.Mutex
+	running chan struct{} // closed when the check is done; nil: none runs
+	since   time.Time
+	last    error
+}
+
+// ask runs the check, or waits with the one that runs, as long as ctx allows.
+func (p *probe) ask(ctx context.Context) api.Check {
+	p.mu.Lock()
+	if p.running == nil {
+		done := make(chan struct{})
+		p.running, p.since = done, time.Now()
+		go func() {
+			own, cancel := context.WithTimeout(context.Background(), checkWait)
+			defer cancel()
+			err := p.check(own)
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.last, p.running = err, nil
+			close(done)
+		}()
+	}
+	done, since := p.running, p.since
+	p.mu.Unlock()
+	select {
+	case <-done:
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.last != nil {
+			return api.Check{Name: p.name, Detail: p.last.Error()}
+		}
+		return api.Check{Name: p.name, OK: true}
+	case <-ctx.Done():
+		return api.Check{Name: p.name, Detail: fmt.Sprintf("no answer for %s: its disk hangs, or is very slow", time.Since(since).Round(100*time.Millisecond))}
+	}
+}
+
+// probes are the checks of readiness, in the order in which they are shown.
+func (a *App) probes() []*probe {
+	at := func(check func() error) func(context.Context) error {
+		return func(context.Context) error { return check() }
+	}
+	return []*probe{
+		{name: "running", check: at(a.checkRunning)},
+		{name: "disk", check: at(a.checkDisk)},
+		{name: "streams", check: a.streams.Health},
+		{name: "store", check: a.store.Check},
+		{name: "pipeline", check: at(a.pipeline.Stalled)},
+	}
+}
+
 // Ready checks what is needed to accept and process.
 func (a *App) Ready(ctx context.Context) []api.Check {
-	check := func(name string, err error) api.Check {
-		if err != nil {
-			return api.Check{Name: name, Detail: err.Error()}
-		}
-		return api.Check{Name: name, OK: true}
+	ctx, cancel := context.WithTimeout(ctx, checkWait+500*time.Millisecond)
+	defer cancel()
+	checks := make([]api.Check, len(a.ready))
+	var asked sync.WaitGroup
+	for i, p := range a.ready {
+		asked.Go(func() { checks[i] = p.ask(ctx) })
 	}
-	var draining error
+	asked.Wait()
+	return checks
+}
+
+func (a *App) checkRunning() error {
 	if a.draining.Load() {
-		draining = fmt.Errorf("the server is stopping")
+		return errors.New("the server is stopping")
 	}
-	return []api.Check{
-		check("running", draining),
-		check("disk", a.checkDisk()),
-		check("streams", a.streams.Health(ctx)),
-		check("store", a.store.Check(ctx)),
-		check("pipeline", a.pipeline.Stalled()),
-	}
+	return nil
 }
 
 func (a *App) checkDisk() error {
