@@ -30,7 +30,7 @@ type table struct {
 }
 
 func (tx *transaction) exec(ctx context.Context, text string, args ...any) error {
-	_, err := tx.conn.ExecContext(ctx, text, args...)
+	_, err := tx.conn.ExecContext(context.WithoutCancel(ctx), text, args...) // why: see Store.query
 	return err
 }
 

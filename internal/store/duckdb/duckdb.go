@@ -308,11 +308,55 @@ func (s *Store) revive(ctx context.Context) error {
 	return nil
 }
 
-// query runs a query and calls each for every row of it.
-func (s *Store) query(ctx context.Context, text string, args []any, each func(*sql.Rows) error) (err error) {
+// lastQueries is how long Close lets running queries go on before it
+// interrupts them.
+const lastQueries = time.Second
+
+// query runs a query and calls each for every row of it, until ctx ends.
+//
+// A query whose caller has gone is left to end by itself. To interrupt one can
+// leave the engine with a task that nobody takes, which holds the database for
+// ever: the next to open the file in this process, who may be revive, would
+// wait for it without end. (duckdb/duckdb issue 25965 has the waiting.)
+func (s *Store) query(ctx context.Context, text string, args []any, each func(*sql.Rows) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	var mu sync.Mutex // guards gone, and what each writes to
+	gone := false
+	done := make(chan error, 1)
+	go func() {
+		done <- s.run(context.WithoutCancel(ctx), text, args, func(rows *sql.Rows) error {
+			mu.Lock()
+			defer mu.Unlock()
+			if gone {
+				return ctx.Err()
+			}
+			return each(rows)
+		})
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		mu.Lock()
+		defer mu.Unlock()
+		gone = true
+		return ctx.Err()
+	}
+}
+
+// run runs a query to its end, or for lastQueries after Close has begun.
+func (s *Store) run(ctx context.Context, text string, args []any, each func(*sql.Rows) error) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(s.closing, cancel)()
+	defer context.AfterFunc(s.closing, func() {
+		select {
+		case <-ctx.Done():
+		case <-time.After(lastQueries):
+			cancel()
+		}
+	})()
 	s.open.RLock()
 	defer s.open.RUnlock()
 	if s.db == nil {

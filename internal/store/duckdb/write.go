@@ -20,12 +20,13 @@ const foreignIDLength = 100
 func (s *Store) Write(ctx context.Context, batch *store.Batch, beforeCommit func(store.Written) error) (store.Written, error) {
 	start := time.Now()
 	var w *writing
+	calm := context.WithoutCancel(ctx) // why: see Store.query
 	err := s.update(ctx, func(tx *transaction) error {
-		if err := advance(ctx, tx, batch); err != nil {
+		if err := advance(calm, tx, batch); err != nil {
 			return err
 		}
 		w = &writing{tx: tx, batch: batch, claims: claimsOf(batch), types: typeDays{sums: map[typeDay]*typeSum{}}, reasons: reasonHours{sums: map[reasonHour]*reasonSum{}}}
-		if err := w.claims.settle(ctx, tx, s.options.Now()); err != nil {
+		if err := w.claims.settle(calm, tx, s.options.Now()); err != nil {
 			return err
 		}
 		if err := w.all(); err != nil {
