@@ -175,7 +175,7 @@ func TestHostileNumbersBecomeAStateAndAReason(t *testing.T) {
 		}
 		return value()
 	}
-	for range 5000 {
+	for range 3000 {
 		checkArms(t, moments(), moments(), level(), value())
 		checkPairs(t, pairs(), pairs(), level())
 		checkPlan(t, value(), value(), value(), level(), level(), count(), count())

@@ -22,7 +22,7 @@ type StatsigSequential struct {
 	Tau      float64 // variance of the mixture
 	Critical float64
 	Sigma    float64 // by which the normal is widened for P
-	P        float64 // not an e-value; larger than alwaysValidP suggests
+	P        float64 // not an e-value: less evidence is in it than in [Comparison]'s
 }
 
 // Statsig returns the method's numbers for two arms' estimates; ok is false
