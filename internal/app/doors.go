@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -37,7 +38,6 @@ type door struct {
 
 // openDoors opens the listeners last, when everything behind them runs.
 func (a *App) openDoors(context.Context) error {
-	a.ready = a.probes()
 	var err error
 	a.ingest, err = ingest.New(ingest.Options{
 		Snapshot: a.catalog.Snapshot, Append: a.streams.Append, Tail: &a.tail, Metrics: a.metrics, Log: a.log,
@@ -163,9 +163,21 @@ func (a *App) capped(name string, plain net.Listener) *peer.Listener {
 	return listener
 }
 
-// serverLog takes what net/http says of connections. Any scanner can bring it
-// about, so it is for debugging only; handlers report their own panics.
-func (a *App) serverLog() *log.Logger { return slog.NewLogLogger(a.log.Handler(), slog.LevelDebug) }
+// serverLog takes what net/http says of connections. Any scanner can bring that
+// about, so it is for debugging only; a panic that no handler caught is not.
+func (a *App) serverLog() *log.Logger { return log.New(serverLog{a.log}, "", 0) }
+
+type serverLog struct{ log *slog.Logger }
+
+// Write is one line of net/http's.
+func (l serverLog) Write(line []byte) (int, error) {
+	level := slog.LevelDebug
+	if bytes.HasPrefix(line, []byte("http: panic")) {
+		level = slog.LevelError
+	}
+	l.log.Log(context.Background(), level, string(bytes.TrimSpace(line)))
+	return len(line), nil
+}
 
 // URL is where the data routes are served, as clients write it.
 func (a *App) URL() string { return a.scheme() + a.Address() }
