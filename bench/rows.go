@@ -28,6 +28,7 @@ type measured struct {
 	outcome
 	calls int           // accepted
 	cpu   time.Duration // of the server, until the last answer
+	own   time.Duration // of the generator
 }
 
 // measure sends a load to a server and reads its processor time.
@@ -41,10 +42,11 @@ func (b *bench) measure(s *server, name string, l load) (measured, error) {
 	if err != nil {
 		return measured{}, err
 	}
-	m := measured{}
+	m := measured{own: -ownCPU()}
 	if m.outcome, err = l.run(b.ctx); err != nil {
 		return m, err
 	}
+	m.own += ownCPU()
 	after, err := cpuOf(s.pid())
 	if err != nil {
 		return m, err
@@ -77,7 +79,8 @@ func (b *bench) single() (err error) {
 		return err
 	}
 	b.figure(name, "door alone: accepted", perSecond(m.calls, m.took), "/s", nil, m.trouble())
-	b.figure(name, "door alone: server CPU a call", microseconds(m.cpu)/float64(m.calls), "µs", atMost(45), "")
+	b.figure(name, "door alone: server CPU a call", microseconds(m.cpu)/float64(m.calls), "µs", atMost(45),
+		fmt.Sprintf("the generator's: %s", amount(microseconds(m.own)/float64(m.calls), "µs")))
 
 	s, err := b.serve("")
 	if err != nil {

@@ -73,13 +73,15 @@ func (b *bench) again(folder string, killed *server) (*server, error) {
 	return s, nil
 }
 
-// audit reads every event until all acknowledged calls are there, and counts.
+// audit reads every event until all acknowledged calls are there, or the store
+// has stopped growing, and counts.
 func (b *bench) audit(s *server, acknowledged map[uint64]bool) (lost, doubled int, err error) {
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(200 * time.Millisecond) {
+	for before := -1; ; time.Sleep(3 * time.Second) {
 		counts, err := b.events(s)
 		if err != nil {
 			return 0, 0, err
 		}
+		all := 0
 		lost, doubled = 0, 0
 		for n := range acknowledged {
 			if counts[n] == 0 {
@@ -88,10 +90,12 @@ func (b *bench) audit(s *server, acknowledged map[uint64]bool) (lost, doubled in
 		}
 		for _, n := range counts {
 			doubled += n - 1
+			all += n
 		}
-		if lost == 0 || time.Now().After(end) {
+		if lost == 0 || all == before {
 			return lost, doubled, nil
 		}
+		before = all
 	}
 }
 
