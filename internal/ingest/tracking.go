@@ -37,7 +37,7 @@ func (s *Server) tracking(path string) func(*exchange) error {
 		if err != nil {
 			return err
 		}
-		calls, err := segment.ParseTracking(batch, body)
+		calls, err := segment.CheckTracking(batch, body)
 		if err != nil {
 			return c.unreadable(err, limit)
 		}
@@ -45,7 +45,7 @@ func (s *Server) tracking(path string) func(*exchange) error {
 		if key.destination == nil {
 			return unauthorized(key.presented, "write key")
 		}
-		c.calls = len(calls.Items)
+		c.calls = calls.Calls
 		if err := s.admitTracking(c, key.destination); err != nil {
 			return err
 		}
