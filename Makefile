@@ -1,6 +1,6 @@
 # An index of the commands; each is one line that you can type yourself.
 
-.PHONY: help check test race fuzz vulncheck generate demo clients
+.PHONY: bench help check test race fuzz vulncheck generate demo clients
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/'
@@ -23,6 +23,9 @@ clients: ## unmodified clients against the built binary; needs Node.js and Chrom
 	.ci/e2e
 
 time ?= 30s
+bench: ## the figures to reach, each with a verdict
+	go run ./bench
+
 fuzz: ## each fuzz target for half a minute, or: make fuzz time=5m
 	.ci/fuzz $(time)
 
