@@ -29,7 +29,7 @@ func (s *Server) tail(r *request) error {
 		return p
 	}
 	defer s.feed.Leave()
-	s.feed.Stream(r.w, r.Request, s.closed, func(item tail.Item) (tail.Item, bool) {
+	s.feed.Stream(r.w, r.Request, s.closed, 0, func(item tail.Item) (tail.Item, bool) {
 		wanted := watch.Matches(item) // in the detail, too
 		if !detail {
 			item.Detail = nil

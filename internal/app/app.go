@@ -99,6 +99,7 @@ type App struct {
 	store    *duckdb.Store
 	catalog  *catalog.Catalog
 	tail     tail.Hub
+	feed     *tail.Feed // of the tail, for live streams of the API and the console
 	pipeline *pipeline.Pipeline
 	deliver  *deliver.Deliver
 	accounts *auth.Accounts

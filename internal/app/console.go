@@ -8,8 +8,13 @@ import (
 	"net/url"
 
 	"causeway/internal/auth"
+	"causeway/internal/tail"
 	"causeway/internal/web"
 )
+
+// maxStreams is how many live streams may be open at once, of people and
+// scripts together.
+const maxStreams = 64
 
 // openAccounts opens the users, sessions and tokens.
 func (a *App) openAccounts(ctx context.Context) error {
@@ -30,9 +35,10 @@ func (a *App) openConsole(context.Context) error {
 		}
 		return checks
 	}
+	a.feed = tail.NewFeed(&a.tail, maxStreams)
 	var err error
 	a.web, err = web.New(web.Options{
-		Catalog: a.catalog, Streams: a.streams, Store: a.store, Tail: &a.tail, Accounts: a.accounts, Metrics: a.metrics, Log: a.log,
+		Catalog: a.catalog, Streams: a.streams, Store: a.store, Tail: &a.tail, Feed: a.feed, Accounts: a.accounts, Metrics: a.metrics, Log: a.log,
 		Version: a.opt.Version, Started: a.started, Ready: ready, Notice: a.opt.Notice, DataURL: a.dataURL,
 	})
 	if err != nil {

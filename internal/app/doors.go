@@ -48,7 +48,7 @@ func (a *App) openDoors(context.Context) error {
 	}
 	a.api, err = api.New(api.Options{
 		Catalog: a.catalog, Streams: a.streams, Store: a.store, Tail: &a.tail, Metrics: a.metrics, Log: a.log,
-		Version: a.opt.Version, Started: a.started, Ready: a.Ready,
+		Version: a.opt.Version, Started: a.started, Ready: a.Ready, Feed: a.feed,
 	})
 	if err != nil {
 		return err

@@ -22,7 +22,10 @@ const (
 // item's id is where Last-Event-ID may resume. It ends when the caller goes or
 // closed is closed; an error of the connection ends it quietly, since there is
 // nobody to tell. The caller has joined.
-func (f *Feed) Stream(w http.ResponseWriter, r *http.Request, closed <-chan struct{}, pick func(Item) (Item, bool)) {
+//
+// most bounds the items of one write, of which there are at most ten a second;
+// of more the newest are written and the others count as missed. 0: no bound.
+func (f *Feed) Stream(w http.ResponseWriter, r *http.Request, closed <-chan struct{}, most int, pick func(Item) (Item, bool)) {
 	after, known := f.position(r.Header.Get("Last-Event-ID"))
 	header := w.Header()
 	header.Set("Content-Type", "text/event-stream")
@@ -37,13 +40,20 @@ func (f *Feed) Stream(w http.ResponseWriter, r *http.Request, closed <-chan stru
 	defer heartbeat.Stop()
 	for {
 		items, missed, last, changed := f.read(after)
+		picked := make([]numbered, 0, len(items))
+		for _, n := range items {
+			if item, ok := pick(n.item); ok {
+				picked = append(picked, numbered{n.sequence, item})
+			}
+		}
+		if over := len(picked) - most; most > 0 && over > 0 {
+			picked, missed = picked[over:], missed+uint64(over)
+		}
 		if missed > 0 {
 			out.event("gap", "", gap{Missed: &missed})
 		}
-		for _, n := range items {
-			if item, ok := pick(n.item); ok {
-				out.event("item", f.eventID(n.sequence), item)
-			}
+		for _, n := range picked {
+			out.event("item", f.eventID(n.sequence), n.item)
 		}
 		after = last
 		if out.pending.Len() > 0 {

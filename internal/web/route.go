@@ -35,6 +35,13 @@ func tableOfContents() []route {
 		{pattern: "POST /theme", handle: (*Server).setTheme},
 
 		{pattern: "GET /{$}", need: auth.See, handle: (*Server).overview},
+		{pattern: "GET /find", need: auth.SeePeople, handle: (*Server).find},
+		{pattern: "GET /live", need: auth.SeePeople, handle: (*Server).live},
+		{pattern: "GET /live/stream", need: auth.SeePeople, lasting: true, handle: (*Server).liveStream},
+		{pattern: "GET /trace", need: auth.SeePeople, handle: (*Server).traceForm},
+		{pattern: "GET /trace/{messageId...}", need: auth.SeePeople, handle: (*Server).trace},
+		{pattern: "GET /playground", need: auth.See, handle: (*Server).playgroundPage},
+		{pattern: "POST /playground", need: auth.See, handle: (*Server).tryOut},
 	}
 }
 

@@ -245,6 +245,7 @@ func (s *Server) functions() template.FuncMap {
 		"bytes":    byteCount,
 		"duration": shortDuration,
 		"icon":     icon,
+		"ticked":   ticked,
 	}
 }
 

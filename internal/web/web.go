@@ -10,7 +10,8 @@
 //     other sites bring about are refused.
 //   - A page is rendered whole before a byte is sent: a failure is a page that
 //     says so, never half a page. What a sender chose is always escaped.
-//   - At most 64 live streams; a slow one loses items and is told how many.
+//   - A slow live stream loses items and is told how many; so is one that more
+//     comes for than a person could read.
 //     CloseStreams ends them all.
 package web
 
@@ -57,8 +58,9 @@ type Options struct {
 	Secure bool
 	// Notice is shown above every page, for example that the data is invented.
 	Notice string
-	// MaxStreams is how many live streams may be open at once; default 64.
-	MaxStreams int
+	// Feed is where live streams read, shared with the admin API; default: one
+	// of its own on Tail, with 64 places.
+	Feed *tail.Feed
 	// Timeout bounds every answer but live streams; default 30 s.
 	Timeout time.Duration
 	// Now is the clock; default time.Now.
@@ -109,8 +111,8 @@ func New(o Options) (*Server, error) {
 	if o.DataURL == nil {
 		o.DataURL = func() string { return "" }
 	}
-	if o.MaxStreams <= 0 {
-		o.MaxStreams = 64
+	if o.Feed == nil {
+		o.Feed = tail.NewFeed(o.Tail, 64)
 	}
 	if o.Timeout <= 0 {
 		o.Timeout = 30 * time.Second
@@ -136,7 +138,12 @@ func (s *Server) Run(ctx context.Context) error {
 
 // CloseStreams ends the live streams, which never end by themselves, so that
 // the HTTP server can stop. It is safe to call twice.
-func (s *Server) CloseStreams() { s.closing.Do(func() { close(s.closed) }) }
+func (s *Server) CloseStreams() {
+	s.closing.Do(func() {
+		close(s.closed)
+		s.Feed.Close()
+	})
+}
 
 // Routes serves the console.
 func (s *Server) Routes() http.Handler { return s.handler }

@@ -47,6 +47,29 @@
   local(document);
   document.addEventListener("htmx:load", (event) => local(event.detail.elt));
 
+  // Tabs: [data-tabs] holds the buttons. Without scripts all panels show.
+  const tabs = (root) => {
+    for (const list of $$("[data-tabs]", root)) {
+      const all = $$("[role=tab]", list);
+      const select = (tab, focus) => {
+        for (const one of all) {
+          const chosen = one === tab;
+          one.setAttribute("aria-selected", chosen);
+          one.tabIndex = chosen ? 0 : -1;
+          document.getElementById(one.getAttribute("aria-controls")).hidden = !chosen;
+        }
+        if (focus) tab.focus();
+      };
+      select(all.find((t) => t.getAttribute("aria-selected") === "true") || all[0]);
+      list.addEventListener("click", (event) => { const tab = event.target.closest("[role=tab]"); if (tab) select(tab); });
+      list.addEventListener("keydown", (event) => {
+        const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+        if (by) { event.preventDefault(); select(all[(all.indexOf(document.activeElement) + by + all.length) % all.length], true); }
+      });
+    }
+  };
+  tabs(document);
+
   // Shortcuts. One key at a time can be switched off (WCAG 2.1.4).
   const off = $("#keys-off");
   const isOff = () => { try { return localStorage.getItem("causeway-keys") === "off"; } catch { return false; } };
@@ -103,5 +126,5 @@
 
   // What htmx replaces keeps the focus by id; a request that fails says so.
   document.addEventListener("htmx:responseError", () => say("The page could not be brought up to date."));
-  window.causeway = { $, $$, say, local };
+  window.causeway = { $, $$, say, local, tabs };
 })();

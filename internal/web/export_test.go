@@ -1,0 +1,19 @@
+package web
+
+import "causeway/internal/auth"
+
+// RouteInfo is a route as the tests go through them.
+type RouteInfo struct {
+	Pattern string
+	Need    auth.Permission
+	Server  bool
+}
+
+// RouteList is the table of contents.
+func RouteList() []RouteInfo {
+	var list []RouteInfo
+	for _, rt := range tableOfContents() {
+		list = append(list, RouteInfo{rt.pattern, rt.need, rt.server})
+	}
+	return list
+}
