@@ -139,7 +139,7 @@ func (j *journal) enqueue(r *Record) (*gathering, error) {
 		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, size, most)
 	}
 	if j.streams.diskLow.Load() {
-		return nil, fmt.Errorf("%w: the disk is nearly full", ErrFull)
+		return nil, ErrDiskLow
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -268,7 +268,7 @@ func (s *Streams) publish(ctx context.Context, msg *nats.Msg, options ...jetstre
 	pause := 10 * time.Millisecond
 	for {
 		if s.diskLow.Load() {
-			return nil, fmt.Errorf("%w: the disk is nearly full", ErrFull)
+			return nil, ErrDiskLow
 		}
 		attempt, cancel := context.WithTimeout(ctx, attemptWait)
 		ack, err := s.js.PublishMsg(attempt, msg, options...)

@@ -160,6 +160,23 @@ func (r *Reader) fill(ctx context.Context, maxBytes int) ([]Frame, error) {
 // Close releases the reader. It is safe to call twice.
 func (r *Reader) Close() { r.closed = true }
 
+// Continue makes an empty stream go on behind a sequence, so that a reader whose
+// position outlived the stream finds all that will come. A stream that holds
+// frames is left alone, with ErrAhead: what they are only their owner can tell.
+func (s *Streams) Continue(ctx context.Context, name Name, after uint64) error {
+	first, last, _, err := s.Bounds(ctx, name)
+	if err != nil {
+		return err
+	}
+	if after <= last {
+		return nil
+	}
+	if first <= last {
+		return fmt.Errorf("stream %s holds frames %d to %d, so it cannot go on behind %d: %w", name, first, last, after, ErrAhead)
+	}
+	return s.purgeBefore(ctx, string(name), after+1)
+}
+
 // Frame returns one frame; ErrGone when it was trimmed or never existed.
 func (s *Streams) Frame(ctx context.Context, name Name, sequence uint64) (Frame, error) {
 	if _, err := s.journal(name); err != nil {

@@ -48,6 +48,9 @@ var (
 	// ErrFull means that the budget or the disk is used up by what nobody has
 	// processed yet. Callers answer "try later"; they must not drop the record.
 	ErrFull = errors.New("no room left")
+	// ErrDiskLow is the ErrFull of a disk that is nearly full, which concerns
+	// every stream.
+	ErrDiskLow = fmt.Errorf("%w: the disk is nearly full", ErrFull)
 	// ErrUnavailable means that the record could not be made durable in time.
 	// It may have happened all the same.
 	ErrUnavailable = errors.New("not available")

@@ -283,3 +283,29 @@ func TestTheServerListensOnLoopbackOnly(t *testing.T) {
 		t.Error("listens for everybody")
 	}
 }
+
+func TestAnEmptyStreamGoesOnBehindAPositionAndAHeldOneDoesNot(t *testing.T) {
+	dir := t.TempDir()
+	s := openTest(t, Options{Dir: dir})
+	if err := s.Continue(t.Context(), Calls, 57); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil { // it outlives a restart
+		t.Fatal(err)
+	}
+	s = openTest(t, Options{Dir: dir})
+	appendTest(t, s, numbered(1))
+	frames := readAll(t, s, Calls, 57)
+	if len(frames) != 1 || frames[0].Sequence != 58 {
+		t.Fatalf("read %+v, want frame 58", frames)
+	}
+	if err := s.Continue(t.Context(), Calls, 58); err != nil {
+		t.Errorf("a position within the stream: %v", err)
+	}
+	if err := s.Continue(t.Context(), Calls, 90); !errors.Is(err, ErrAhead) {
+		t.Errorf("a stream with frames goes on behind 90: %v", err)
+	}
+	if got := len(readAll(t, s, Calls, 57)); got != 1 {
+		t.Errorf("%d frames are left of 1", got)
+	}
+}
