@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -37,7 +40,11 @@ func (f *fault) inject(step func() error) error {
 // faultyStreams fails what its faults say.
 type faultyStreams struct {
 	*stream.Streams
-	publish, lastOrigin, read *fault
+	appending, publish, lastOrigin, read *fault
+}
+
+func (f *faultyStreams) Append(ctx context.Context, name stream.Name, r stream.Record) error {
+	return f.appending.inject(func() error { return f.Streams.Append(ctx, name, r) })
 }
 
 func (f *faultyStreams) PublishOutbound(ctx context.Context, source string, origin uint64, calls []json.RawMessage) error {
@@ -100,12 +107,13 @@ func TestWhateverStepFailsNothingIsLostAndNothingDoubled(t *testing.T) {
 		wire  func(*faultyStreams, *faultyStore, *fault)
 		after bool // whether the step can also happen without our knowing
 	}{
+		{"append a frame", func(s *faultyStreams, _ *faultyStore, f *fault) { s.appending = f }, true},
 		{"read the position", func(_ *faultyStreams, s *faultyStore, f *fault) { s.position = f }, false},
 		{"read the stream", func(s *faultyStreams, _ *faultyStore, f *fault) { s.read = f }, false},
 		{"read what was published", func(s *faultyStreams, _ *faultyStore, f *fault) { s.lastOrigin = f }, false},
 		{"publish outgoing calls", func(s *faultyStreams, _ *faultyStore, f *fault) { s.publish = f }, true},
-		{"commit after publishing", func(_ *faultyStreams, s *faultyStore, f *fault) { s.commit = f }, false},
-		{"write to the store", func(_ *faultyStreams, s *faultyStore, f *fault) { s.write = f }, true},
+		{"publish, then a crash before the commit", func(_ *faultyStreams, s *faultyStore, f *fault) { s.commit = f }, false},
+		{"commit to the store", func(_ *faultyStreams, s *faultyStore, f *fault) { s.write = f }, true},
 	}
 	for _, step := range steps {
 		for _, happened := range []bool{false, true} {
@@ -127,9 +135,13 @@ func TestWhateverStepFailsNothingIsLostAndNothingDoubled(t *testing.T) {
 				step.wire(streams, faulty, f)
 				r.options.Streams, r.options.Store = streams, faulty
 				r.start()
+				send := func(name stream.Name, record stream.Record) {
+					for streams.Append(t.Context(), name, record) != nil { // 503: the client sends again
+					}
+				}
 				for i := range n {
-					r.append(stream.Calls, track(fmt.Sprintf("m%d", i), fmt.Sprintf("u%d", i)))
-					r.append(stream.Impressions, impression("button", fmt.Sprintf("u%d", i), int64(1767225600000+i)))
+					send(stream.Calls, track(fmt.Sprintf("m%d", i), fmt.Sprintf("u%d", i)))
+					send(stream.Impressions, impression("button", fmt.Sprintf("u%d", i), int64(1767225600000+i)))
 				}
 				r.settle()
 				r.options.Streams, r.options.Store = nil, nil
@@ -208,6 +220,98 @@ func TestAStoreThatFailsForLongIsSaidToBeStalled(t *testing.T) {
 			t.Fatalf("all is stored, yet: %v", p.Stalled())
 		}
 	}
+}
+
+// slowStore takes its time.
+type slowStore struct {
+	pipeline.Store
+	hold chan struct{} // closed: it hurries
+}
+
+func (s *slowStore) Write(ctx context.Context, batch *store.Batch, before func(store.Written) error) (store.Written, error) {
+	select {
+	case <-s.hold:
+	case <-ctx.Done():
+		return store.Written{}, ctx.Err()
+	}
+	return s.Store.Write(ctx, batch, before)
+}
+
+// becomes waits until Stalled says the text; "": nothing.
+func becomes(t *testing.T, p *pipeline.Pipeline, text string) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		err := p.Stalled()
+		if text == "" && err == nil || text != "" && err != nil && strings.Contains(err.Error(), text) {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("stalled says %v, want %q", err, text)
+		}
+	}
+}
+
+func TestAStoreThatHangsStopsNoAppendAndIsSaidToBeStalled(t *testing.T) {
+	r := newRig(t)
+	slow := &slowStore{Store: r.store, hold: make(chan struct{})}
+	r.options.Store, r.options.StallAfter = slow, 100*time.Millisecond
+	p := r.start()
+	const n = 200
+	for i := range n {
+		r.append(stream.Calls, track(fmt.Sprintf("m%d", i), "u1"))
+	}
+	becomes(t, p, "has not answered yet")
+	close(slow.hold)
+	r.settle()
+	becomes(t, p, "")
+	if got := len(r.events(store.EventQuery{})); got != n {
+		t.Errorf("%d events, want %d", got, n)
+	}
+}
+
+func TestAStreamThatIsBehindTheStoreIsNotReadPastFramesThatNobodyStored(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	for i := range 5 {
+		r.append(stream.Calls, track(fmt.Sprintf("m%d", i), "u1"))
+	}
+	r.settle()
+	r.close()
+	if err := os.RemoveAll(filepath.Join(r.folder, "streams")); err != nil {
+		t.Fatal(err)
+	}
+	r.open()
+	r.apply(configuration)
+	p := r.start()
+	becomes(t, p, "not of the same time")
+	for i := range 8 { // beyond the position
+		r.append(stream.Calls, track(fmt.Sprintf("n%d", i), "u1"))
+	}
+	time.Sleep(200 * time.Millisecond)
+	if got := len(r.events(store.EventQuery{})); got != 5 {
+		t.Errorf("%d events: frames were skipped in silence", got)
+	}
+	becomes(t, p, "beyond the end of the stream")
+}
+
+func TestFramesThatAreGoneAreSaidAtOnce(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	r.append(stream.Calls, track("m0", "u1"))
+	r.settle()
+	r.halt()
+	// As if the store came from a backup: what it needs next was trimmed.
+	r.options.Streams = &trimmed{r.streams}
+	p := r.start()
+	becomes(t, p, "no longer there")
+	becomes(t, p, "docs/operating.md")
+}
+
+// trimmed are streams whose frames before the fifth are gone.
+type trimmed struct{ *stream.Streams }
+
+func (s *trimmed) Read(_ context.Context, name stream.Name, after uint64) (*stream.Reader, error) {
+	return nil, &stream.GapError{Stream: name, After: after, Next: 5}
 }
 
 // fullStreams says that an outbound stream is full as often as its fault says.

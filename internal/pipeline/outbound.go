@@ -160,13 +160,14 @@ func (p *Pipeline) publish(ctx context.Context, source string, o *outgoing) erro
 
 // publishParcel schedules calls up to and including those of a frame. When the
 // source's outbound budget is used up they wait among the dead letters
-// instead: one dead endpoint must not stop the others (R47).
+// instead: one dead endpoint must not stop the others (R47). A disk that is
+// nearly full is nobody's endpoint: then the batch waits.
 func (p *Pipeline) publishParcel(ctx context.Context, source string, frame uint64, calls []json.RawMessage, ids []string) error {
 	err := p.opt.Streams.PublishOutbound(ctx, source, frame, calls)
 	if err == nil {
 		return nil
 	}
-	if !errors.Is(err, stream.ErrFull) {
+	if !errors.Is(err, stream.ErrFull) || errors.Is(err, stream.ErrDiskLow) {
 		return fmt.Errorf("schedule %d calls for %s: %w", len(calls), source, err)
 	}
 	p.opt.Log.Warn("the outbound budget is used up, calls are set aside", "source", source, "calls", len(calls))

@@ -10,7 +10,9 @@
 //     the frame it came from, so that a crash between the two repeats nothing
 //     and loses nothing.
 //   - A store or stream that fails is retried for ever; meanwhile nothing is
-//     skipped and Stalled says so.
+//     skipped and Stalled says so, as it does when one hangs.
+//   - When stream and store do not fit together (frames that the store needs
+//     are gone, or the store is ahead of the stream) Stalled says so at once.
 package pipeline
 
 import (
@@ -58,8 +60,8 @@ type Options struct {
 	// Default 150 ms: short against the second within which a call must be
 	// seen, long against the cost of a commit.
 	Linger time.Duration
-	// StallAfter is how long a consumer may fail before Stalled says so.
-	// Default 30 s.
+	// StallAfter is how long a consumer may fail, or be busy with one batch,
+	// before Stalled says so. Default 30 s.
 	StallAfter time.Duration
 }
 
@@ -108,7 +110,7 @@ func (p *Pipeline) Run(ctx context.Context) error {
 }
 
 // Stalled returns why a consumer has not moved for longer than StallAfter, or
-// nil.
+// why it cannot move without help, or nil.
 func (p *Pipeline) Stalled() error {
 	var errs []error
 	for _, c := range p.consumers {
@@ -134,6 +136,7 @@ type consumer struct {
 	mu           sync.Mutex
 	failingSince time.Time // zero while all is well
 	lastError    error
+	busySince    time.Time // zero while no batch is being stored
 }
 
 // run keeps following the stream, whatever fails, until ctx ends.
@@ -149,6 +152,13 @@ func (c *consumer) run(ctx context.Context) error {
 			pause = first
 		}
 		c.failed(err)
+		if errors.Is(err, stream.ErrAhead) {
+			// Once the stream had grown to the position, reading would go on as
+			// if nothing had been, past frames that nobody stored.
+			c.opt.Log.Error("pipeline stops: "+misfit, "stream", c.stream, "err", err)
+			<-ctx.Done()
+			return nil
+		}
 		c.opt.Log.Error("pipeline starts again from the stored position", "stream", c.stream, "err", err, "pause", pause)
 		select {
 		case <-ctx.Done():
@@ -224,6 +234,8 @@ func size(frames []stream.Frame) (bytes int) {
 // store writes what the frames became, in one transaction with the position.
 func (c *consumer) store(ctx context.Context, frames []stream.Frame, from, to uint64) error {
 	start := time.Now()
+	c.busy(start)
+	defer c.busy(time.Time{})
 	w := c.work(frames)
 	w.batch.Consumer, w.batch.From, w.batch.To = string(c.stream), from, to
 	translated := time.Now()
@@ -256,11 +268,25 @@ func (c *consumer) succeeded() {
 	c.failingSince, c.lastError = time.Time{}, nil
 }
 
+func (c *consumer) busy(since time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.busySince = since
+}
+
+// misfit says what to do when retrying cannot help.
+const misfit = `stream and store are not of the same time; see "Streams and store that do not fit" in docs/operating.md`
+
 func (c *consumer) stalled(now time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.failingSince.IsZero() || now.Sub(c.failingSince) < c.opt.StallAfter {
-		return nil
+	switch {
+	case errors.Is(c.lastError, stream.ErrAhead), errors.Is(c.lastError, stream.ErrGone):
+		return fmt.Errorf("%s are not stored: %w: %s", c.stream, c.lastError, misfit)
+	case !c.failingSince.IsZero() && now.Sub(c.failingSince) >= c.opt.StallAfter:
+		return fmt.Errorf("%s have not been stored since %s: %w", c.stream, c.failingSince.UTC().Format(time.RFC3339), c.lastError)
+	case !c.busySince.IsZero() && now.Sub(c.busySince) >= c.opt.StallAfter:
+		return fmt.Errorf("%s have not been stored since %s: the store has not answered yet", c.stream, c.busySince.UTC().Format(time.RFC3339))
 	}
-	return fmt.Errorf("%s have not been stored since %s: %w", c.stream, c.failingSince.UTC().Format(time.RFC3339), c.lastError)
+	return nil
 }
