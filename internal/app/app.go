@@ -157,7 +157,7 @@ func Start(ctx context.Context, opt Options) (*App, error) {
 	a := &App{opt: opt, log: opt.Log, metrics: prometheus.NewRegistry(), started: time.Now()}
 	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, step := range []func(context.Context) error{
-		a.openStreams, a.openStore, a.openCatalog, a.openAccounts, a.startPipeline, a.startDeliver, a.startRetention, a.openCertificate, a.openConsole, a.openDoors,
+		a.openStreams, a.openStore, a.fitStreams, a.openCatalog, a.openAccounts, a.startPipeline, a.startDeliver, a.startRetention, a.openCertificate, a.openConsole, a.openDoors,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, a.Stop())
@@ -192,6 +192,31 @@ func (a *App) openStore(ctx context.Context) error {
 		return fmt.Errorf("open the store: %w", err)
 	}
 	a.onStop("store", a.store.Close)
+	return nil
+}
+
+// fitStreams looks whether the streams are those that the store was filled
+// from. When they are new, because their folder was lost, they go on behind the
+// store's positions; else what they take first would count as stored already.
+func (a *App) fitStreams(ctx context.Context) error {
+	for _, name := range []stream.Name{stream.Calls, stream.Impressions} {
+		position, err := a.store.Position(ctx, string(name))
+		if err != nil {
+			return err
+		}
+		_, last, _, err := a.streams.Bounds(ctx, name)
+		if err != nil {
+			return err
+		}
+		if position <= last {
+			continue
+		}
+		if err := a.streams.Continue(ctx, name, position); err != nil {
+			return fmt.Errorf(`the store and the streams are not of the same time: see "Streams and store that do not fit" in docs/operating.md: %w`, err)
+		}
+		a.log.Warn("a stream was lost: it is empty, but the store was filled from it. What it held and the store does not is gone; the stream goes on behind the store's position",
+			"stream", name, "position", position)
+	}
 	return nil
 }
 

@@ -322,3 +322,32 @@ func TestASecondProcessOnTheSameFolderIsRefusedWithASentence(t *testing.T) {
 		t.Errorf("the error does not say what is taken: %v", err)
 	}
 }
+
+func TestAfterTheStreamsFolderIsLostWhatComesIsStored(t *testing.T) {
+	r := start(t)
+	send := func(from, to int) {
+		for i := from; i < to; i++ {
+			if got := r.post("/v1/track", "", fmt.Sprintf(`{"writeKey":"destination-key","messageId":"m%d","event":"A","userId":"u1"}`, i)); got != 200 {
+				t.Fatalf("call %d: %d", i, got)
+			}
+		}
+	}
+	stored := func(n int) func() bool {
+		return func() bool {
+			var events list
+			r.get(environment+"/events?limit=500", &events)
+			return len(events.Items) == n
+		}
+	}
+	send(0, 20)
+	r.eventually("20 events", stored(20))
+	if err := r.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(r.options.Data, "streams")); err != nil {
+		t.Fatal(err)
+	}
+	r.run()
+	send(20, 50)
+	r.eventually("50 events", stored(50))
+}
