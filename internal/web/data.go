@@ -24,6 +24,7 @@ func dataRoutes() []route {
 		{pattern: "GET /events/{type...}", need: auth.See, handle: (*Server).eventType},
 		{pattern: "GET /customers", need: auth.SeePeople, handle: (*Server).customers},
 		{pattern: "GET /customers/{type}/{key...}", need: auth.SeePeople, handle: (*Server).customer},
+		{pattern: "GET /impressions", need: auth.See, handle: (*Server).impressions},
 	}
 }
 
