@@ -3,6 +3,7 @@ package ingest
 import (
 	"encoding/json"
 	"errors"
+	"net"
 	"net/http"
 
 	"causeway/internal/catalog"
@@ -94,8 +95,15 @@ func (s *Server) settings(c *exchange) error {
 	c.environment, c.configuration = destination.Environment.ID, destination.ID
 	type object = map[string]any
 	enabled := object{"__default": object{"enabled": true}}
+	segmentIO := object{"apiKey": c.name, "apiHost": c.r.Host + "/v1"}
+	if c.r.TLS == nil && onThisMachine(c.r.Host) {
+		// The library speaks https unless it is told; who tries it out on
+		// their own machine has no certificate. Elsewhere a proxy may well
+		// speak https for us.
+		segmentIO["protocol"] = "http"
+	}
 	text, err := json.Marshal(object{
-		"integrations": object{"Segment.io": object{"apiKey": c.name, "apiHost": c.r.Host + "/v1"}},
+		"integrations": object{"Segment.io": segmentIO},
 		"plan":         object{"track": enabled, "identify": enabled, "group": enabled},
 		// The library's reports about itself would end unread at /v1/m.
 		"metrics": object{"sampleRate": 0},
@@ -106,4 +114,13 @@ func (s *Server) settings(c *exchange) error {
 	c.w.Header().Set("Cache-Control", "no-cache")
 	s.answer(c, http.StatusOK, string(text))
 	return nil
+}
+
+// onThisMachine reports whether a Host header names the loopback.
+func onThisMachine(host string) bool {
+	name, _, err := net.SplitHostPort(host)
+	if err != nil {
+		name = host
+	}
+	return name == "localhost" || net.ParseIP(name).IsLoopback()
 }
