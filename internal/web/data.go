@@ -25,6 +25,7 @@ func dataRoutes() []route {
 		{pattern: "GET /customers", need: auth.SeePeople, handle: (*Server).customers},
 		{pattern: "GET /customers/{type}/{key...}", need: auth.SeePeople, handle: (*Server).customer},
 		{pattern: "GET /impressions", need: auth.See, handle: (*Server).impressions},
+		{pattern: "GET /calls", need: auth.SeePeople, handle: (*Server).calls},
 	}
 }
 

@@ -96,6 +96,7 @@ var navigation = []navGroup{
 	}},
 	{"Segment", []navItem{
 		{Name: "Integrations", URL: "/integrations", Key: "s"},
+		{Name: "Calls", URL: "/calls", Key: "v"},
 		{Name: "Delivery", URL: "/delivery", Key: "d"},
 		{Name: "Dead letters", URL: "/dead-letters", Key: "x"},
 	}},
