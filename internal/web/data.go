@@ -26,6 +26,7 @@ func dataRoutes() []route {
 		{pattern: "GET /customers/{type}/{key...}", need: auth.SeePeople, handle: (*Server).customer},
 		{pattern: "GET /impressions", need: auth.See, handle: (*Server).impressions},
 		{pattern: "GET /calls", need: auth.SeePeople, handle: (*Server).calls},
+		{pattern: "GET /delivery", need: auth.See, handle: (*Server).delivery},
 	}
 }
 

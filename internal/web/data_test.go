@@ -58,7 +58,7 @@ func TestADeadStoreGivesAPageThatSaysSo(t *testing.T) {
 	if err := r.store.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{"/events", "/events/x", "/customers", "/customers?key=x", "/customers/user/x", "/impressions", "/calls"} {
+	for _, path := range []string{"/events", "/events/x", "/customers", "/customers?key=x", "/customers/user/x", "/impressions", "/calls", "/delivery"} {
 		r.get(path).shows(503, "The store does not answer", "Accepting goes on")
 	}
 }
