@@ -27,6 +27,8 @@ func dataRoutes() []route {
 		{pattern: "GET /impressions", need: auth.See, handle: (*Server).impressions},
 		{pattern: "GET /calls", need: auth.SeePeople, handle: (*Server).calls},
 		{pattern: "GET /delivery", need: auth.See, handle: (*Server).delivery},
+		{pattern: "GET /dead-letters", need: auth.See, handle: (*Server).deadLetters},
+		{pattern: "POST /dead-letters/replay", need: auth.Change, lasting: true, handle: (*Server).replay},
 	}
 }
 
