@@ -22,7 +22,7 @@ type route struct {
 
 // tableOfContents is the console's.
 func tableOfContents() []route {
-	return []route{
+	return append([]route{
 		{pattern: "GET /setup", handle: (*Server).setupPage},
 		{pattern: "POST /setup", handle: (*Server).setUp},
 		{pattern: "POST /setup/link", handle: (*Server).setupLink},
@@ -42,7 +42,7 @@ func tableOfContents() []route {
 		{pattern: "GET /trace/{messageId...}", need: auth.SeePeople, handle: (*Server).trace},
 		{pattern: "GET /playground", need: auth.See, handle: (*Server).playgroundPage},
 		{pattern: "POST /playground", need: auth.See, handle: (*Server).tryOut},
-	}
+	}, dataRoutes()...)
 }
 
 // firstSegments are the beginnings of the console's paths. Paths that begin

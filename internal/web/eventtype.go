@@ -1,0 +1,291 @@
+package web
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"causeway/internal/auth"
+	"causeway/internal/catalog"
+	"causeway/internal/fme"
+	"causeway/internal/store"
+	"causeway/internal/translate"
+)
+
+const (
+	typesShown  = 100 // event types on a page
+	eventsShown = 25  // events on a page
+	// newestRead is how many of the newest events the page of a type, and of the
+	// newest impressions that of a flag or customer, draws its figures from.
+	newestRead      = 500
+	propertiesShown = 60
+)
+
+// eventTypesPage lists the types of events that were received.
+type eventTypesPage struct {
+	dataPage
+	Query   string
+	Types   []store.EventType
+	Total   int
+	Older   string
+	Nothing *nothing
+}
+
+func (s *Server) eventTypes(r *request) error {
+	if r.env == nil {
+		return s.noEnvironment(r, "Event types")
+	}
+	types, err := s.Store.EventTypes(r.Context(), r.env.ID, r.now)
+	if err != nil {
+		return storeFailed(err)
+	}
+	query := r.URL.Query().Get("q")
+	p := eventTypesPage{dataPage: s.dataPage(r, "Event types"), Query: query}
+	known := len(types)
+	types = slices.DeleteFunc(types, func(t store.EventType) bool {
+		return !strings.Contains(strings.ToLower(t.Name), strings.ToLower(query))
+	})
+	slices.SortStableFunc(types, func(a, b store.EventType) int { return cmp.Compare(b.SevenDayCount, a.SevenDayCount) })
+	p.Total = len(types)
+	if p.paged {
+		p.Newest = p.Link("/events", "q", query)
+	}
+	from, _ := strconv.Atoi(r.URL.Query().Get("cursor"))
+	from = min(max(from, 0), len(types))
+	if to := from + typesShown; to < len(types) {
+		p.Older = p.Link("/events", "q", query, "cursor", strconv.Itoa(to))
+		types = types[:to]
+	}
+	p.Types = types[from:]
+	switch {
+	case known == 0:
+		if p.Nothing, err = s.nothingFromCalls(r, p.layout, wantEvents); err != nil {
+			return err
+		}
+	case len(types) == 0:
+		p.Nothing = &nothing{"No event type has this in its name", fmt.Sprintf("%s of other names were received.", plural(known, "type")), p.Link("/events"), "Show all"}
+	}
+	return s.show(r, "events", p)
+}
+
+// eventTypePage is one type of events.
+type eventTypePage struct {
+	dataPage
+	Type       store.EventType
+	Chart      template.HTML
+	ChartTitle string
+	Read       int  // events that the figures are drawn from
+	All        bool // and they are all there are
+	Makers     []maker
+	Properties []property
+	More       int // properties that are not shown
+	Events     []fme.Event
+	Older      string
+}
+
+// maker is something that can make events of a type.
+type maker struct {
+	Name string
+	Ways []string // how, in words
+	Made int      // of the events that were read
+	Gone bool     // no longer configured
+}
+
+// property is one property of the events that were read.
+type property struct {
+	Name, Kinds, Example string
+	Count                int
+}
+
+func (s *Server) eventType(r *request) error {
+	name := r.PathValue("type")
+	if r.env == nil {
+		return s.noEnvironment(r, name)
+	}
+	types, err := s.Store.EventTypes(r.Context(), r.env.ID, r.now)
+	if err != nil {
+		return storeFailed(err)
+	}
+	at := slices.IndexFunc(types, func(t store.EventType) bool { return t.Name == name })
+	if at < 0 {
+		return notFound("No event of the type %q was received in %s. It may be mistyped, or older than what the listing keeps.", name, r.env.ID)
+	}
+	p := eventTypePage{dataPage: s.dataPage(r, name), Type: types[at]}
+	if p.paged {
+		p.Newest = p.EventType(name)
+	}
+	q := store.EventQuery{Environment: r.env.ID, EventType: name, Span: store.Span{Limit: newestRead}}
+	newest, err := s.Store.Events(r.Context(), q)
+	if err != nil {
+		return storeFailed(err)
+	}
+	p.Read, p.All = len(newest.Items), newest.NextCursor == ""
+	p.Chart, p.ChartTitle = volumeChart(newest.Items, p.All)
+	p.Makers = makers(name, r.snapshot.Destinations(r.env.ID), newest.Items)
+	people := r.may(auth.SeePeople)
+	p.Properties = properties(newest.Items, people)
+	if n := len(p.Properties); n > propertiesShown {
+		p.Properties, p.More = p.Properties[:propertiesShown], n-propertiesShown
+	}
+	if people {
+		q.Limit, q.Cursor = eventsShown, r.URL.Query().Get("cursor")
+		events, err := s.Store.Events(r.Context(), q)
+		if err != nil {
+			return storeFailed(err)
+		}
+		p.Events = events.Items
+		if events.NextCursor != "" {
+			p.Older = p.Link(p.Path, "cursor", events.NextCursor)
+		}
+	}
+	return s.show(r, "event", p)
+}
+
+// volumeSteps are the widths that the chart of a type may have, and their names.
+var volumeSteps = []struct {
+	step time.Duration
+	name string
+}{
+	{time.Minute, "minute"}, {10 * time.Minute, "10 minutes"}, {time.Hour, "hour"}, {6 * time.Hour, "6 hours"},
+	{24 * time.Hour, "day"}, {7 * 24 * time.Hour, "week"}, {365 * 24 * time.Hour, "year"},
+}
+
+// volumeChart draws when the events happened. They are the newest ones, in
+// that order; all says that there are no others. Otherwise the step of the
+// oldest is known in part only, and left out.
+func volumeChart(events []fme.Event, all bool) (template.HTML, string) {
+	if len(events) < 2 {
+		return "", ""
+	}
+	newest, oldest := events[0].Time, events[len(events)-1].Time
+	step, name := volumeSteps[0].step, volumeSteps[0].name
+	for _, one := range volumeSteps {
+		if step, name = one.step, one.name; newest.Sub(oldest)/step <= 60 {
+			break
+		}
+	}
+	from := oldest.Truncate(step)
+	if !all {
+		from = from.Add(step)
+	}
+	n := int(newest.Sub(from)/step) + 1
+	if n < 2 || n > 400 {
+		return "", ""
+	}
+	values := make([]float64, n)
+	for _, e := range events {
+		if i := e.Time.Sub(from); i >= 0 {
+			values[i/step]++
+		}
+	}
+	title := fmt.Sprintf("The newest %s, by %s", plural(len(events), "event"), name)
+	if all {
+		title = fmt.Sprintf("All %s, by %s", plural(len(events), "event"), name)
+	}
+	return timeChart(title, from, step, series{Name: "events", Class: "line-main", Area: true, Values: values}), title
+}
+
+// makers says which destinations can make events of that name, and how many of
+// the events each did make.
+func makers(name string, destinations []*catalog.Destination, events []fme.Event) []maker {
+	made := map[string]int{}
+	sdks := 0
+	for _, e := range events {
+		if e.Source == fme.SourceSplit {
+			sdks++
+		} else {
+			made[e.Configuration]++
+		}
+	}
+	var list []maker
+	for _, d := range destinations {
+		if m := (maker{Name: d.Name, Made: made[d.ID], Ways: waysToMake(name, d.Translate)}); len(m.Ways) > 0 || m.Made > 0 {
+			list = append(list, m)
+		}
+		delete(made, d.ID)
+	}
+	var gone []maker
+	for id, n := range made {
+		gone = append(gone, maker{Name: id, Made: n, Gone: true})
+	}
+	slices.SortFunc(gone, func(a, b maker) int { return cmp.Compare(a.Name, b.Name) })
+	list = append(list, gone...)
+	if sdks > 0 {
+		list = append(list, maker{Name: "Split SDKs", Ways: []string{"events that an SDK tracked"}, Made: sdks})
+	}
+	return list
+}
+
+// waysToMake says which calls a destination would make events of that name of.
+func waysToMake(name string, d *translate.Destination) []string {
+	var ways []string
+	if d.Track {
+		ways = append(ways, fmt.Sprintf("track calls that have this name at %q", cmp.Or(d.EventType, translate.DefaultEventTypePath)))
+	}
+	for _, kind := range []struct {
+		on             bool
+		call, template string
+	}{
+		{d.Pages, "page", cmp.Or(d.PageTemplate, translate.DefaultPageTemplate)},
+		{d.Screens, "screen", cmp.Or(d.ScreenTemplate, translate.DefaultScreenTemplate)},
+	} {
+		before, after, _ := strings.Cut(kind.template, "{name}")
+		rest, ok := strings.CutPrefix(name, before)
+		if rest, ok2 := strings.CutSuffix(rest, after); kind.on && ok && ok2 && rest != "" {
+			ways = append(ways, fmt.Sprintf("%s calls named %q", kind.call, rest))
+		}
+	}
+	return ways
+}
+
+// properties sums the properties of events by name, the most frequent first.
+// Examples are people's data.
+func properties(events []fme.Event, examples bool) []property {
+	byName := map[string]*property{}
+	for _, e := range events {
+		fields := map[string]json.RawMessage{}
+		if json.Unmarshal(e.Properties, &fields) != nil {
+			continue // stored by us: an object, or nothing to see
+		}
+		for name, value := range fields {
+			p := byName[name]
+			if p == nil {
+				p = &property{Name: name}
+				byName[name] = p
+			}
+			p.Count++
+			if kind := kindOf(value); !slices.Contains(strings.Split(p.Kinds, ", "), kind) {
+				p.Kinds = strings.TrimPrefix(p.Kinds+", "+kind, ", ")
+			}
+			if examples && p.Example == "" {
+				p.Example = cutText(string(value), 80)
+			}
+		}
+	}
+	var list []property
+	for _, p := range byName {
+		list = append(list, *p)
+	}
+	slices.SortFunc(list, func(a, b property) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Name, b.Name))
+	})
+	return list
+}
+
+func kindOf(value json.RawMessage) string {
+	switch value = bytes.TrimSpace(value); {
+	case len(value) == 0 || value[0] == 'n':
+		return "null"
+	case value[0] == '"':
+		return "text"
+	case value[0] == 't' || value[0] == 'f':
+		return "true or false"
+	}
+	return "number"
+}
