@@ -284,7 +284,7 @@ func FuzzDoors(f *testing.F) {
 			t.Fatalf("%s: %d %s", path, w.Code, w.Body)
 		case w.Code/100 == 2 && !unread && len(kept.records) == 0:
 			t.Fatalf("%s: %d, and nothing was appended", path, w.Code)
-		case w.Code/100 != 2 && len(kept.records) > 0:
+		case w.Code/100 != 2 && w.Code != http.StatusNotImplemented && len(kept.records) > 0: // R13, R22
 			t.Fatalf("%s: %d, and something was appended", path, w.Code)
 		case w.Body.Len() > 0 && !json.Valid(w.Body.Bytes()):
 			t.Fatalf("%s: %s", path, w.Body)
