@@ -15,7 +15,7 @@ import (
 // the call or the settings between backticks.
 type Step struct {
 	State State
-	What  string // received, identity, event type, value, attributes, result
+	What  string // Received, Identity, Event type, Value, Noted or Result
 	Text  string
 	Fixes []Fix // that would do better, the best first
 }
@@ -26,6 +26,7 @@ type State string
 // The states.
 const (
 	Fine    State = "good"
+	Plain   State = "dim"  // nothing good or bad
 	Notable State = "warn" // kept, but not as the sender may have hoped
 	Lost    State = "bad"  // what ends the call
 )
@@ -38,7 +39,7 @@ type Fix struct {
 // Explain tells how a destination understood a call, and what would do better.
 func Explain(d *translate.Destination, item segment.Item, result translate.Result) []Step {
 	e := explanation{d: d, item: item, result: result}
-	e.add(Fine, "received", "As a Segment `%s` call.", result.Type)
+	e.add(Fine, "Received", "As a Segment `%s` call.", result.Type)
 	for _, note := range result.Reasons {
 		info, _ := reason.Lookup(note.Code)
 		if info.Stage != reason.Ends || note.Code == reason.NoIdentity || note.Code == reason.EventTypeMissing || note.Code == reason.EventTypeInvalid {
@@ -86,12 +87,12 @@ func (e *explanation) identity(field string, trafficTypes []string) {
 	v := e.at(field)
 	switch {
 	case len(trafficTypes) == 0 && v.Exists():
-		e.add(Notable, "identity", "`%s` is there, but this destination maps it to no traffic type.", field)
+		e.add(Notable, "Identity", "`%s` is there, but this destination maps it to no traffic type.", field)
 	case len(trafficTypes) == 0:
 	case !v.Exists():
-		e.add(Notable, "identity", "`%s` is not in the call, so nothing is made for %s.", field, strings.Join(trafficTypes, ", "))
+		e.add(Plain, "Identity", "`%s` is not in the call, so nothing is made for %s.", field, strings.Join(trafficTypes, ", "))
 	default:
-		e.add(Fine, "identity", "`%s` is `%s`: the key of %s.", field, short(textOf(v)), strings.Join(trafficTypes, ", "))
+		e.add(Fine, "Identity", "`%s` is `%s`: the key of %s.", field, short(textOf(v)), strings.Join(trafficTypes, ", "))
 	}
 }
 
@@ -107,17 +108,17 @@ func (e *explanation) eventType() {
 	_, invalid := e.has(reason.EventTypeInvalid)
 	switch {
 	case missing && e.at(translate.DefaultEventTypePath).Text() == path:
-		s := e.add(Lost, "event type", "`%s` is the event's name. The setting eventType wants the place where the name stands, which is `event`.", path)
+		s := e.add(Lost, "Event type", "`%s` is the event's name. The setting eventType wants the place where the name stands, which is `event`.", path)
 		s.Fixes = []Fix{{"Use event", "eventType", "event"}}
 	case missing:
-		s := e.add(Lost, "event type", "The path `%s` finds nothing usable, so the call is dropped.", path)
+		s := e.add(Lost, "Event type", "The path `%s` finds nothing usable, so the call is dropped.", path)
 		for _, place := range []string{"event", "properties.eventName", "properties.event", "properties.name", "eventName", "name"} {
 			if place != path && e.at(place).Kind() == segment.String && e.at(place).Text() != "" {
 				s.Fixes = append(s.Fixes, Fix{fmt.Sprintf("Use %s (%s)", place, short(e.at(place).Text())), "eventType", place})
 			}
 		}
 	case invalid:
-		s := e.add(Lost, "event type", "The path `%s` finds `%s`, which is no name that FME takes: a letter or digit, then up to 79 letters, digits, dots, dashes, underscores or colons.", path, short(textOf(v)))
+		s := e.add(Lost, "Event type", "The path `%s` finds `%s`, which is no name that FME takes: a letter or digit, then up to 79 letters, digits, dots, dashes, underscores or colons.", path, short(textOf(v)))
 		s.Fixes = []Fix{{"Repair names", "repairNames", "true"}}
 	case len(e.result.Events) > 0:
 		name := e.result.Events[0].EventType
@@ -128,7 +129,7 @@ func (e *explanation) eventType() {
 				text += ", other characters are repaired"
 			}
 		}
-		e.add(Fine, "event type", "%s.", text)
+		e.add(Fine, "Event type", "%s.", text)
 	}
 }
 
@@ -140,7 +141,7 @@ func (e *explanation) named() {
 	if e.result.Type == segment.TypeScreen {
 		template = e.d.ScreenTemplate
 	}
-	e.add(Fine, "event type", "The name `%s` in the template `%s` makes `%s`.", short(e.at("name").Text()), template, e.result.Events[0].EventType)
+	e.add(Fine, "Event type", "The name `%s` in the template `%s` makes `%s`.", short(e.at("name").Text()), template, e.result.Events[0].EventType)
 }
 
 // numeric are properties that usually hold an event's value.
@@ -154,14 +155,14 @@ func (e *explanation) value() {
 	var s *Step
 	switch note, notNumber := e.has(reason.ValueNotANumber); {
 	case found != nil:
-		e.add(Fine, "value", "The path `%s` finds %s.", e.d.Value, strconv.FormatFloat(*found, 'g', -1, 64))
+		e.add(Fine, "Value", "The path `%s` finds %s.", e.d.Value, strconv.FormatFloat(*found, 'g', -1, 64))
 		return
 	case notNumber:
-		s = e.add(Notable, "value", "Something stands at `%s`, but it is no plain number, so the value is null. %s", e.d.Value, note.Detail)
+		s = e.add(Notable, "Value", "Something stands at `%s`, but it is no plain number, so the value is null. %s", e.d.Value, note.Detail)
 	case e.d.Value != "":
-		s = e.add(Notable, "value", "The path `%s` finds nothing, so the value is null.", e.d.Value)
+		s = e.add(Notable, "Value", "The path `%s` finds nothing, so the value is null.", e.d.Value)
 	default:
-		s = e.add(Fine, "value", "The destination has no value path, so the value is null. Sum and average metrics need one.")
+		s = e.add(Plain, "Value", "The destination has no value path, so the value is null. Sum and average metrics need one.")
 	}
 	for _, name := range numeric {
 		place := "properties." + name
@@ -180,12 +181,12 @@ func (e *explanation) end() []Step {
 			if note.Detail != "" {
 				text += " (`" + note.Detail + "`)"
 			}
-			e.add(Notable, "noted", "%s", text)
+			e.add(Notable, "Noted", "%s", text)
 		}
 	}
 	if note, ok := e.has(reason.NoIdentity); ok {
 		info, _ := reason.Lookup(note.Code)
-		e.add(Lost, "identity", "%s %s", info.Meaning, info.Fix)
+		e.add(Lost, "Identity", "%s %s", info.Meaning, info.Fix)
 	}
 	attributes := 0
 	for _, identity := range e.result.Identities {
@@ -202,7 +203,7 @@ func (e *explanation) end() []Step {
 	if attributes > 0 || len(e.result.Identities) > 0 {
 		text += fmt.Sprintf(" and %s of %s", counted(attributes, "attribute"), counted(len(e.result.Identities), "customer"))
 	}
-	e.add(state, "result", "%s.", text)
+	e.add(state, "Result", "%s.", text)
 	return e.steps
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"causeway/internal/auth"
@@ -115,7 +116,7 @@ func (s *Server) liveHistory(r *request, q liveQuery) ([]liveRow, error) {
 		if !q.filter.Matches(item) {
 			return
 		}
-		row := liveRow{item.Kind, item.Time, item.Type, item.Outcome, item.Summary, item.Configuration, messageID, ""}
+		row := liveRow{item.Kind, item.Time, item.Type, item.Outcome, strings.ReplaceAll(item.Summary, " -> ", " → "), item.Configuration, messageID, ""}
 		if messageID == "" {
 			row.Detail = prettyJSON(item.Detail)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html/template"
 	"slices"
+	"strings"
 	"time"
 
 	"causeway/internal/auth"
@@ -407,13 +408,21 @@ func (s *Server) attention(r *request, l layout, reasons []store.ReasonCount, ou
 		if !mistake {
 			continue
 		}
-		a := attention{Class: "warn", Fix: info.Fix, Text: fmt.Sprintf("%s %s in %s: %s", count(c.Count), c.Type, c.Configuration, info.Meaning)}
+		a := attention{Class: "warn", Fix: info.Fix, Text: fmt.Sprintf("%s in %s: %s", plural(c.Count, strings.ReplaceAll(c.Type, "_", " ")+called(c.Type)), c.Configuration, info.Meaning)}
 		if c.Sample != "" && l.May(auth.SeePeople) && c.Type != "impression" && c.Type != "sdk_event" {
 			a.URL, a.Action = "/trace/"+template.URLQueryEscaper(c.Sample), "See a sample"
 		}
 		list = append(list, a)
 	}
 	return list
+}
+
+// called is what a thing of that type is: calls are named by their type.
+func called(kind string) string {
+	if kind == "impression" || kind == "sdk_event" {
+		return ""
+	}
+	return " call"
 }
 
 // checklist is what has to be seen once before everything works. Nothing is

@@ -43,7 +43,7 @@ func TestTheOverviewCountsWhatCame(t *testing.T) {
 	)
 	r.impressions(`[{"f":"button","i":[{"k":"u1","t":"on","m":1760000000000,"c":1,"r":"x"}]}]`)
 	page := r.get("/").shows(200, "Received 5 1 repeat", "Ignored 1 20% unnamed_page 1", "Dropped 1 20% event_type_invalid 1", "Events stored 1", "Attributes set 1", "Impressions 1",
-		"1 track in events: The event's name does not fit FME", "See a sample")
+		"1 track call in events: The event's name does not fit FME", "See a sample")
 	if strings.Count(page.body, `class="done"`) != 6 {
 		t.Errorf("%d of the first steps are done: %s", strings.Count(page.body, `class="done"`), page.text())
 	}
@@ -87,16 +87,16 @@ func TestLiveTailShowsHistoryAndFiltersIt(t *testing.T) {
 		`{"type":"identify","messageId":"m3","userId":"u1","traits":{"plan":"pro"}}`,
 	)
 	r.impressions(`[{"f":"button","i":[{"k":` + quoted(nasty) + `,"t":"on","m":1760000000000,"c":1,"r":"x"}]}]`)
-	all := r.get("/live").shows(200, "track Order_Completed -> 1 event", "event_type_invalid", "identify -> 1 attribute", "saw button: on")
+	all := r.get("/live").shows(200, "track Order_Completed → 1 event", "event_type_invalid", "identify → 1 attribute", "saw button: on")
 	if strings.Contains(all.body, "<script>alert") || !strings.Contains(all.body, "/trace/m%2F2%20%3Cb%3E?env=shop/production") {
 		t.Error("a name is not escaped")
 	}
 	for path, want := range map[string][2]string{
 		"/live?q=type:track":                  {"Order_Completed", "identify"},
 		"/live?q=-type:track":                 {"identify", "Order_Completed"},
-		"/live?kind=impression":               {"saw button", "identify ->"},
+		"/live?kind=impression":               {"saw button", "identify →"},
 		"/live?outcome=dropped":               {"event_type_invalid", "saw button"},
-		"/live?kind=call&q=order*+type:track": {"Order_Completed", "identify ->"},
+		"/live?kind=call&q=order*+type:track": {"Order_Completed", "identify →"},
 	} {
 		page := r.get(path).shows(200, want[0])
 		if strings.Contains(page.text(), want[1]) {

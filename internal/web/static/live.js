@@ -34,14 +34,16 @@
     const type = element("td"), pill = element("span", item.kind === "call" ? "pill" : "pill dim", item.kind === "call" ? item.type : item.kind);
     type.append(pill);
     const what = element("td");
+    const summary = item.summary.replaceAll(" -> ", " → ");
+    what.title = summary;
     const id = item.kind === "call" && item.detail && item.detail.messageId;
     if (id) {
       tr.dataset.message = id;
-      const link = element("a", "", item.summary);
+      const link = element("a", "", summary);
       link.href = "/trace/" + encodeURIComponent(id) + "?env=" + encodeURIComponent(live.dataset.env);
       what.append(link);
     } else {
-      what.textContent = item.summary;
+      what.textContent = summary;
       tr.dataset.detail = JSON.stringify(item.detail === undefined ? item : item.detail, null, 2);
     }
     const outcome = element("td"), [colour, sign] = tone(item.outcome);
