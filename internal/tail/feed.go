@@ -43,7 +43,7 @@ type numbered struct {
 
 const (
 	feedKept   = 512              // items that a stream may be behind
-	feedDepth  = 256              // items that wait between tail and feed
+	feedDepth  = 4096             // items that wait between tail and feed: a batch of the pipeline comes at once
 	feedLinger = 30 * time.Second // how long a lone stream may be away and still resume
 )
 
