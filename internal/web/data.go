@@ -133,8 +133,8 @@ const quietFor = 7 * 24 * time.Hour
 // nothingFromCalls says at which step there was nothing: no destination, no
 // call, or no call that became what is wanted.
 func (s *Server) nothingFromCalls(r *request, l layout, want string) (*nothing, error) {
-	from := r.now.Add(-quietFor)
-	traffic, err := s.Store.Traffic(r.Context(), r.env.ID, from, r.now, 24*time.Hour)
+	from := r.now.Truncate(time.Hour).Add(-quietFor)
+	traffic, err := s.Store.Traffic(r.Context(), r.env.ID, from, r.now.Add(time.Hour), 24*time.Hour)
 	if err != nil {
 		return nil, storeFailed(err)
 	}
