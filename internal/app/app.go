@@ -157,7 +157,7 @@ func Start(ctx context.Context, opt Options) (*App, error) {
 	a := &App{opt: opt, log: opt.Log, metrics: prometheus.NewRegistry(), started: time.Now()}
 	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, step := range []func(context.Context) error{
-		a.openStreams, a.openStore, a.fitStreams, a.openCatalog, a.openAccounts, a.startPipeline, a.startDeliver, a.startRetention, a.openCertificate, a.openConsole, a.openDoors,
+		a.openStreams, a.openStore, a.fitStreams, a.openCatalog, a.openAccounts, a.startPipeline, a.startDeliver, a.startRetention, a.openCertificate, a.openConsole, a.startProbes, a.openDoors,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, a.Stop())

@@ -96,18 +96,20 @@ func (p *probe) ask(ctx context.Context) api.Check {
 	}
 }
 
-// probes are the checks of readiness, in the order in which they are shown.
-func (a *App) probes() []*probe {
+// startProbes makes the checks of readiness, in the order in which they are
+// shown.
+func (a *App) startProbes(context.Context) error {
 	at := func(check func() error) func(context.Context) error {
 		return func(context.Context) error { return check() }
 	}
-	return []*probe{
+	a.ready = []*probe{
 		{name: "running", check: at(a.checkRunning)},
 		{name: "disk", check: at(a.checkDisk)},
 		{name: "streams", check: a.streams.Health},
 		{name: "store", check: a.store.Check},
 		{name: "pipeline", check: at(a.pipeline.Stalled)},
 	}
+	return nil
 }
 
 // Ready checks what is needed to accept and process.
