@@ -153,7 +153,7 @@ func (e *refusedError) As(target any) bool {
 		return false
 	}
 	switch e.Status {
-	case http.StatusNotFound, http.StatusPreconditionFailed, http.StatusUnprocessableEntity:
+	case http.StatusNotFound, http.StatusConflict, http.StatusPreconditionFailed, http.StatusUnprocessableEntity:
 		if e.Code == "route_unknown" {
 			return false
 		}

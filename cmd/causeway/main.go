@@ -52,6 +52,7 @@ type commands struct {
 	Apply   applyCmd   `cmd:"" help:"Make a file the configuration of a running server."`
 	Export  exportCmd  `cmd:"" help:"Print the configuration of a running server."`
 	Key     keyCmd     `cmd:"" help:"List or rotate the credentials that Causeway gives out."`
+	User    userCmd    `cmd:"" help:"Add, list, reset or remove who may sign in to the console."`
 	Tail    tailCmd    `cmd:"" help:"Show what happens, as it happens."`
 	Trace   traceCmd   `cmd:"" help:"Show what became of one messageId."`
 	Replay  replayCmd  `cmd:"" help:"Send what was set aside on its way again."`

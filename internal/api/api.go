@@ -3,8 +3,8 @@
 // its reference; a test holds the two together.
 //
 // Contract:
-//   - Every route but the reference itself asks for the admin token, on
-//     loopback too. The token is in no log and no answer.
+//   - Every route but the reference itself asks for a token, on loopback too,
+//     and names the permission it needs. The token is in no log and no answer.
 //   - Every refusal is a Problem with a stable code and a sentence that says
 //     what to do. A panic answers 500 and is logged once.
 //   - GET changes nothing. PUT of the catalog needs If-Match and happens as a
@@ -28,6 +28,7 @@ import (
 	"sync"
 	"time"
 
+	"causeway/internal/auth"
 	"causeway/internal/catalog"
 	"causeway/internal/store"
 	"causeway/internal/stream"
@@ -42,6 +43,8 @@ type Options struct {
 	Streams *stream.Streams  // required
 	Store   store.Store      // required
 	Tail    *tail.Hub        // required
+	// Accounts knows personal tokens and keys; the admin token is of Catalog.
+	Accounts *auth.Accounts // required
 
 	Log     *slog.Logger          // default: slog.Default()
 	Metrics prometheus.Registerer // default: a registry of its own
@@ -67,15 +70,16 @@ type Check struct {
 
 // Server answers the admin API.
 type Server struct {
-	catalog *catalog.Catalog
-	streams *stream.Streams
-	store   store.Store
-	feed    *tail.Feed
-	log     *slog.Logger
-	version string
-	ready   func(context.Context) []Check
-	timeout time.Duration
-	started time.Time
+	catalog  *catalog.Catalog
+	streams  *stream.Streams
+	store    store.Store
+	accounts *auth.Accounts
+	feed     *tail.Feed
+	log      *slog.Logger
+	version  string
+	ready    func(context.Context) []Check
+	timeout  time.Duration
+	started  time.Time
 
 	guard   *guard
 	closing sync.Once
@@ -89,8 +93,8 @@ type Server struct {
 // New checks the options and registers the metrics. The server holds no
 // resources while nobody listens to a live stream.
 func New(o Options) (*Server, error) {
-	if o.Catalog == nil || o.Streams == nil || o.Store == nil || o.Tail == nil {
-		return nil, errors.New("api: Catalog, Streams, Store and Tail are required")
+	if o.Catalog == nil || o.Streams == nil || o.Store == nil || o.Tail == nil || o.Accounts == nil {
+		return nil, errors.New("api: Catalog, Streams, Store, Tail and Accounts are required")
 	}
 	if o.Log == nil {
 		o.Log = slog.Default()
@@ -114,7 +118,7 @@ func New(o Options) (*Server, error) {
 		o.Timeout = 30 * time.Second
 	}
 	s := &Server{
-		catalog: o.Catalog, streams: o.Streams, store: o.Store,
+		catalog: o.Catalog, streams: o.Streams, store: o.Store, accounts: o.Accounts,
 		log: o.Log, version: o.Version, ready: o.Ready, timeout: o.Timeout,
 		started: o.Started, guard: newGuard(), closed: make(chan struct{}),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -125,7 +129,7 @@ func New(o Options) (*Server, error) {
 			Buckets: []float64{.001, .005, .02, .1, .5, 2, 10, 30},
 		}, []string{"route"}),
 		authFailures: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "causeway_auth_failures_total", Help: "Requests without the right admin token: missing, wrong, or blocked for too many wrong ones.",
+			Name: "causeway_auth_failures_total", Help: "Requests without a right token: missing, wrong, or blocked for too many wrong ones.",
 		}, []string{"method"}),
 	}
 	s.feed = o.Feed
@@ -186,14 +190,17 @@ func (s *Server) dispatch(r *request) (rt *route, err error) {
 		}
 	}()
 	rt, path, notFound := s.find(r.Request)
-	if rt == nil || !rt.open {
+	if rt == nil || rt.need != "" {
 		// Who has no token learns nothing, not even which routes there are.
-		if err := s.authorize(r.Request); err != nil {
+		if r.who, err = s.authorize(r.Request); err != nil {
 			return rt, err
 		}
 	}
 	if notFound != nil {
 		return nil, notFound
+	}
+	if err := rt.permit(r.who, path); err != nil {
+		return rt, err
 	}
 	if err := r.checkQuery(rt.query); err != nil {
 		return rt, err

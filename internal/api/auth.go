@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"net"
 	"net/http"
 	"net/netip"
@@ -9,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"causeway/internal/auth"
 )
 
 // Guessing is slowed for each address: a burst of wrong tokens, then one in
@@ -75,28 +78,61 @@ func (g *guard) forget() {
 	}
 }
 
-// authorize checks the Bearer token. Loopback is trusted no more than any
-// other address: whatever runs on the machine could ask.
-func (s *Server) authorize(r *http.Request) error {
+// authorize finds out who asks by the Bearer token. Loopback is trusted no
+// more than any other address: whatever runs on the machine could ask.
+func (s *Server) authorize(r *http.Request) (auth.Identity, error) {
 	address := addressOf(r)
 	if s.guard.blocked(address) {
 		s.authFailures.WithLabelValues("blocked").Inc()
 		p := refuse(http.StatusTooManyRequests, "too_many_failures", "Too many wrong tokens came from this address. Wait, then use the right one.")
 		p.retryAfter = guessInterval
-		return p
+		return auth.Identity{}, p
 	}
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	token = strings.TrimSpace(token)
 	if !strings.EqualFold(scheme, "Bearer") || token == "" {
 		s.authFailures.WithLabelValues("missing").Inc()
-		return refuse(http.StatusUnauthorized, "token_missing", "Send the admin token as \"Authorization: Bearer TOKEN\". It was printed at the first start.")
+		return auth.Identity{}, refuse(http.StatusUnauthorized, "token_missing", "Send a token as \"Authorization: Bearer TOKEN\": a personal token, a key, or the admin token, which was printed at the first start.")
 	}
-	if !s.catalog.VerifyAdminToken(token) {
+	if s.catalog.VerifyAdminToken(token) {
+		return auth.AdminToken, nil
+	}
+	who, err := s.accounts.Token(r.Context(), token)
+	if errors.Is(err, auth.ErrRefused) {
 		s.guard.wrong(address)
 		s.authFailures.WithLabelValues("wrong").Inc()
-		return refuse(http.StatusUnauthorized, "token_wrong", "The token is not this server's admin token. It was printed at the first start, or set with --admin-token.")
+		return who, refuse(http.StatusUnauthorized, "token_wrong", "The token is not known here: it is none of this server's, was removed, or has run out.")
+	}
+	if err != nil {
+		p := refuse(http.StatusServiceUnavailable, "accounts_unavailable", "The accounts cannot be read at present, so nobody can be let in. Try again in a moment.")
+		p.retryAfter, p.cause = 5*time.Second, err
+		return who, p
+	}
+	return who, nil
+}
+
+// permit refuses who lacks the permission of a route.
+func (rt *route) permit(who auth.Identity, path map[string]string) error {
+	if rt.need == "" {
+		return nil
+	}
+	project, where := path["project"], "on the whole server"
+	granted := who.May(rt.need, project)
+	if project != "" {
+		where = "in the project " + project
+	}
+	if rt.some {
+		granted, where = who.MayAnywhere(rt.need), "in a project"
+	}
+	if !granted {
+		return refuse(http.StatusForbidden, "role_missing", "This needs the role %s %s. The token acts for %s, whose role is: %s.", rt.need.Least(), where, who.Name, who.Grants)
 	}
 	return nil
+}
+
+// may says which projects the caller has a permission in.
+func (r *request) may(p auth.Permission) func(project string) bool {
+	return func(project string) bool { return r.who.May(p, project) }
 }
 
 // addressOf is the peer's address; of IPv6 the /64, which one guesser owns.

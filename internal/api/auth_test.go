@@ -2,15 +2,18 @@ package api_test
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"causeway/internal/api"
+	"causeway/internal/auth"
 )
 
 // filled is the route's path with something for each name.
 func filled(pattern string) string {
-	return strings.NewReplacer("{project}", "shop", "{environment}", "production", "{trafficType}", "user", "{key}", "u1", "{messageId}", "m1").Replace(pattern)
+	return strings.NewReplacer("{project}", "shop", "{environment}", "production", "{trafficType}", "user", "{key}", "u1", "{messageId}", "m1", "{email}", "nobody@example.com", "{id}", "x").Replace(pattern)
 }
 
 func TestEveryRouteButTheDocumentAsksForTheToken(t *testing.T) {
@@ -23,11 +26,11 @@ func TestEveryRouteButTheDocumentAsksForTheToken(t *testing.T) {
 			"in the query": nil,
 		} {
 			path := filled(route.Pattern)
-			if name == "in the query" && !route.Open {
+			if name == "in the query" && route.Role != "" {
 				path += "?token=" + adminToken
 			}
 			got := r.ask(route.Method, path, "", header...)
-			if route.Open {
+			if route.Role == "" {
 				if got.status != http.StatusOK {
 					t.Errorf("%s %s with %s: %d", route.Method, path, name, got.status)
 				}
@@ -92,5 +95,40 @@ func TestGuessingIsSlowedAndARightGuessGainsNothingMeanwhile(t *testing.T) {
 	}
 	if got := r.get("/admin/v1/status"); got.status != http.StatusTooManyRequests {
 		t.Errorf("the right token from the same address: %d", got.status)
+	}
+}
+
+// What a role lacks is refused, for every route; what it has is not.
+func TestRolesAreHeldForEveryRoute(t *testing.T) {
+	r := configured(t)
+	ctx := t.Context()
+	for _, grants := range []auth.Grants{
+		{Server: auth.Viewer}, {Server: auth.Analyst}, {Server: auth.Editor}, {Server: auth.Admin},
+		{Projects: map[string]auth.Role{"shop": auth.Admin}}, {Projects: map[string]auth.Role{"other": auth.Admin}},
+	} {
+		secret, _, err := r.accounts.NewKey(ctx, grants.String(), grants, time.Time{}, "test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, route := range api.RouteList() {
+			if route.Role == "" || strings.HasSuffix(route.Pattern, "/tail") {
+				continue
+			}
+			project := ""
+			if strings.Contains(route.Pattern, "{project}") {
+				project = "shop"
+			}
+			held := grants.In(project)
+			if route.Some {
+				for project := range grants.Projects {
+					held = grants.In(project)
+				}
+			}
+			may := slices.Index(auth.Roles, held) >= slices.Index(auth.Roles, route.Role)
+			got := r.ask(route.Method, filled(route.Pattern), "{}", "Authorization", "Bearer "+secret, "If-Match", "*")
+			if refused := got.status == http.StatusForbidden; refused == may {
+				t.Errorf("%s: %s %s answered %d", grants, route.Method, route.Pattern, got.status)
+			}
+		}
 	}
 }

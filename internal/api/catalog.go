@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"causeway/internal/auth"
 	"causeway/internal/catalog"
 
 	"go.yaml.in/yaml/v3"
@@ -110,7 +111,7 @@ func matches(match string, revision uint64) bool {
 }
 
 // actorOf names who made a change, for the audit log.
-func actorOf(r *request) string { return "admin token from " + addressOf(r.Request) }
+func actorOf(r *request) string { return r.who.Actor() + " from " + addressOf(r.Request) }
 
 func answerChange(r *request, change catalog.Change) error {
 	if change.Differences == nil {
@@ -150,7 +151,10 @@ type shownProject struct {
 }
 
 func (s *Server) projects(r *request) error {
-	return r.answer(listFrom(s.catalog.Snapshot().Document().Projects, "", showProject))
+	visible := slices.DeleteFunc(s.catalog.Snapshot().Document().Projects, func(p catalog.ProjectSpec) bool {
+		return !r.who.May(auth.See, p.Name)
+	})
+	return r.answer(listFrom(visible, "", showProject))
 }
 
 func showProject(p catalog.ProjectSpec) shownProject {

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"causeway/internal/auth"
 	"causeway/internal/tail"
 )
 
@@ -34,7 +35,7 @@ func tailing(t *testing.T, wait time.Duration, act func(*tail.Hub)) (written str
 	s := &Server{feed: tail.NewFeed(hub, 1), closed: make(chan struct{})}
 	ctx, cancel := context.WithCancel(t.Context())
 	w := &slowWriter{httptest.NewRecorder(), wait, 0}
-	r := &request{Request: httptest.NewRequest(http.MethodGet, "/admin/v1/tail", nil).WithContext(ctx), w: w, query: url.Values{}}
+	r := &request{Request: httptest.NewRequest(http.MethodGet, "/admin/v1/tail", nil).WithContext(ctx), w: w, query: url.Values{}, who: auth.AdminToken}
 	done := make(chan error)
 	go func() { done <- s.tail(r) }()
 	synctest.Wait()

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"causeway/internal/api"
+	"causeway/internal/auth"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -32,7 +33,13 @@ func TestTheDocumentAndTheRoutesAreTheSame(t *testing.T) {
 	documented := map[string]api.RouteInfo{}
 	for path, item := range doc.Paths.Map() {
 		for method, operation := range item.Operations() {
-			info := api.RouteInfo{Method: method, Pattern: path, Open: operation.Security != nil && len(*operation.Security) == 0}
+			info := api.RouteInfo{Method: method, Pattern: path, Some: operation.Extensions["x-any-project"] == true}
+			if role, ok := operation.Extensions["x-role"].(string); ok {
+				info.Role = auth.Role(role)
+			}
+			if open := operation.Security != nil && len(*operation.Security) == 0; open != (info.Role == "") {
+				t.Errorf("%s %s is open, or has no role", method, path)
+			}
 			for _, p := range operation.Parameters {
 				if p.Value.In == "query" {
 					info.Query = append(info.Query, p.Value.Name)

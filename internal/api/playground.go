@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"iter"
 	"net/http"
+	"slices"
 	"time"
 
+	"causeway/internal/auth"
 	"causeway/internal/catalog"
 	"causeway/internal/playground"
 	"causeway/internal/translate"
@@ -49,6 +51,7 @@ func (s *Server) translate(r *request) error {
 		input = []byte(text)
 	}
 	doc := s.catalog.Snapshot().Document()
+	doc.Projects = slices.DeleteFunc(doc.Projects, func(p catalog.ProjectSpec) bool { return !r.who.May(auth.See, p.Name) })
 	switch {
 	case (len(want.Destination) > 0) == (want.Source != ""):
 		return refuse(http.StatusBadRequest, "body_invalid", "Give either destination or source.")

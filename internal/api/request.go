@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"causeway/internal/auth"
 	"causeway/internal/store"
 )
 
@@ -20,6 +21,7 @@ type request struct {
 	*http.Request
 	w     http.ResponseWriter
 	id    string            // X-Request-Id
+	who   auth.Identity     // zero on open routes
 	path  map[string]string // the route's {names}, unescaped
 	query url.Values
 }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"causeway/internal/api"
+	"causeway/internal/auth"
 	"causeway/internal/catalog"
 	"causeway/internal/pipeline"
 	"causeway/internal/store/duckdb"
@@ -55,16 +56,17 @@ const configuration = `projects:
 // rig is an API over real parts, fed by a real pipeline, and served over HTTP.
 // Every answer it sees is checked against the OpenAPI document.
 type rig struct {
-	t       *testing.T
-	streams *stream.Streams
-	store   *duckdb.Store
-	catalog *catalog.Catalog
-	tail    tail.Hub
-	server  *api.Server
-	base    string
-	log     syncBuffer
-	checks  []api.Check
-	router  routers.Router
+	t        *testing.T
+	streams  *stream.Streams
+	store    *duckdb.Store
+	catalog  *catalog.Catalog
+	accounts *auth.Accounts
+	tail     tail.Hub
+	server   *api.Server
+	base     string
+	log      syncBuffer
+	checks   []api.Check
+	router   routers.Router
 }
 
 // syncBuffer is a log that is read while it is written.
@@ -109,8 +111,13 @@ func newRig(t *testing.T, change ...func(*api.Options)) *rig {
 	t.Cleanup(func() { _ = r.catalog.Close() })
 	must(r.catalog.SetAdminToken(ctx, adminToken))
 
+	kv, err = r.streams.KeyValue(ctx, "auth")
+	must(err)
+	r.accounts, err = auth.New(auth.Options{KV: kv, Audit: r.streams.AppendAudit, Log: slog.New(slog.DiscardHandler)})
+	must(err)
+
 	options := api.Options{
-		Catalog: r.catalog, Streams: r.streams, Store: r.store, Tail: &r.tail, Version: "test",
+		Accounts: r.accounts, Catalog: r.catalog, Streams: r.streams, Store: r.store, Tail: &r.tail, Version: "test",
 		Log: slog.New(slog.NewTextHandler(&r.log, nil)), Ready: func(context.Context) []api.Check { return r.checks },
 	}
 	for _, f := range change {

@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"causeway/internal/auth"
 )
 
 // route is one line of the API's table of contents.
@@ -12,8 +14,13 @@ type route struct {
 	method  string
 	pattern string   // {name} stands for one segment of the escaped path
 	query   []string // the query parameters it takes; any other is refused
-	open    bool     // needs no token
-	lasting bool     // may take longer than Options.Timeout
+	// need is the permission: in the project that the path names, else on the
+	// whole server. Empty: no token is needed.
+	need auth.Permission
+	// some says that the permission in any project is enough: the handler shows
+	// what is of those only.
+	some    bool
+	lasting bool // may take longer than Options.Timeout
 	handle  func(*Server, *request) error
 }
 
@@ -24,36 +31,45 @@ func paged(more ...string) []string { return append(more, "from", "to", "limit",
 
 // routes is the table of contents. openapi.yaml describes each.
 var routes = []route{
-	{method: "GET", pattern: environmentPath + "/events", query: paged("trafficType", "key", "eventType", "messageId"), handle: (*Server).events},
-	{method: "GET", pattern: environmentPath + "/event-types", handle: (*Server).eventTypes},
-	{method: "GET", pattern: environmentPath + "/impressions", query: paged("flag", "key", "treatment"), handle: (*Server).impressions},
-	{method: "GET", pattern: environmentPath + "/flags", query: []string{"since"}, handle: (*Server).flags},
-	{method: "GET", pattern: environmentPath + "/customers/{trafficType}/{key}", handle: (*Server).customer},
-	{method: "GET", pattern: environmentPath + "/calls", query: paged("messageId", "outcome", "reason", "type", "configuration"), handle: (*Server).environmentCalls},
-	{method: "GET", pattern: environmentPath + "/reasons", query: []string{"since"}, handle: (*Server).reasonCounts},
+	{method: "GET", pattern: environmentPath + "/events", need: auth.SeePeople, query: paged("trafficType", "key", "eventType", "messageId"), handle: (*Server).events},
+	{method: "GET", pattern: environmentPath + "/event-types", need: auth.See, handle: (*Server).eventTypes},
+	{method: "GET", pattern: environmentPath + "/impressions", need: auth.SeePeople, query: paged("flag", "key", "treatment"), handle: (*Server).impressions},
+	{method: "GET", pattern: environmentPath + "/flags", need: auth.See, query: []string{"since"}, handle: (*Server).flags},
+	{method: "GET", pattern: environmentPath + "/customers/{trafficType}/{key}", need: auth.SeePeople, handle: (*Server).customer},
+	{method: "GET", pattern: environmentPath + "/calls", need: auth.SeePeople, query: paged("messageId", "outcome", "reason", "type", "configuration"), handle: (*Server).environmentCalls},
+	{method: "GET", pattern: environmentPath + "/reasons", need: auth.See, query: []string{"since"}, handle: (*Server).reasonCounts},
 
-	{method: "GET", pattern: "/admin/v1/calls", query: paged("messageId", "outcome", "reason", "type", "configuration"), handle: (*Server).calls},
-	{method: "GET", pattern: "/admin/v1/trace/{messageId}", handle: (*Server).trace},
-	{method: "GET", pattern: "/admin/v1/tail", query: []string{"kind", "environment", "q", "detail"}, lasting: true, handle: (*Server).tail},
-	{method: "GET", pattern: "/admin/v1/reasons", handle: (*Server).reasonList},
-	{method: "POST", pattern: "/admin/v1/translate", handle: (*Server).translate},
+	{method: "GET", pattern: "/admin/v1/calls", need: auth.SeePeople, query: paged("messageId", "outcome", "reason", "type", "configuration"), handle: (*Server).calls},
+	{method: "GET", pattern: "/admin/v1/trace/{messageId}", need: auth.SeePeople, some: true, handle: (*Server).trace},
+	{method: "GET", pattern: "/admin/v1/tail", need: auth.SeePeople, some: true, query: []string{"kind", "environment", "q", "detail"}, lasting: true, handle: (*Server).tail},
+	{method: "GET", pattern: "/admin/v1/reasons", need: auth.See, some: true, handle: (*Server).reasonList},
+	{method: "POST", pattern: "/admin/v1/translate", need: auth.See, some: true, handle: (*Server).translate},
 
-	{method: "GET", pattern: "/admin/v1/sources", handle: (*Server).sources},
-	{method: "GET", pattern: "/admin/v1/deliveries", query: paged("source", "outcome"), handle: (*Server).deliveries},
-	{method: "GET", pattern: "/admin/v1/dead-letters", query: []string{"source", "reason", "limit", "cursor"}, handle: (*Server).deadLetters},
-	{method: "POST", pattern: "/admin/v1/dead-letters/replay", lasting: true, handle: (*Server).replay},
+	{method: "GET", pattern: "/admin/v1/sources", need: auth.See, handle: (*Server).sources},
+	{method: "GET", pattern: "/admin/v1/deliveries", need: auth.SeePeople, query: paged("source", "outcome"), handle: (*Server).deliveries},
+	{method: "GET", pattern: "/admin/v1/dead-letters", need: auth.SeePeople, query: []string{"source", "reason", "limit", "cursor"}, handle: (*Server).deadLetters},
+	{method: "POST", pattern: "/admin/v1/dead-letters/replay", need: auth.Change, lasting: true, handle: (*Server).replay},
 
-	{method: "GET", pattern: "/admin/v1/catalog", query: []string{"format"}, handle: (*Server).exportCatalog},
-	{method: "PUT", pattern: "/admin/v1/catalog", query: []string{"dryRun"}, handle: (*Server).applyCatalog},
-	{method: "GET", pattern: "/admin/v1/projects", handle: (*Server).projects},
-	{method: "GET", pattern: "/admin/v1/projects/{project}", handle: (*Server).project},
-	{method: "GET", pattern: "/admin/v1/keys", handle: (*Server).keys},
-	{method: "POST", pattern: "/admin/v1/keys/rotate", handle: (*Server).rotateKey},
-	{method: "GET", pattern: "/admin/v1/audit", query: []string{"limit", "cursor"}, handle: (*Server).audit},
+	{method: "GET", pattern: "/admin/v1/catalog", need: auth.Change, query: []string{"format"}, handle: (*Server).exportCatalog},
+	{method: "PUT", pattern: "/admin/v1/catalog", need: auth.Change, query: []string{"dryRun"}, handle: (*Server).applyCatalog},
+	{method: "GET", pattern: "/admin/v1/projects", need: auth.See, some: true, handle: (*Server).projects},
+	{method: "GET", pattern: "/admin/v1/projects/{project}", need: auth.Change, handle: (*Server).project},
+	{method: "GET", pattern: "/admin/v1/keys", need: auth.Change, handle: (*Server).keys},
+	{method: "POST", pattern: "/admin/v1/keys/rotate", need: auth.Change, handle: (*Server).rotateKey},
+	{method: "GET", pattern: "/admin/v1/audit", need: auth.Administer, query: []string{"limit", "cursor"}, handle: (*Server).audit},
 
-	{method: "GET", pattern: "/admin/v1/status", handle: (*Server).status},
-	{method: "GET", pattern: "/admin/v1/openapi.yaml", open: true, handle: (*Server).openapiYAML},
-	{method: "GET", pattern: "/admin/v1/openapi.json", open: true, handle: (*Server).openapiJSON},
+	{method: "GET", pattern: "/admin/v1/users", need: auth.Administer, handle: (*Server).users},
+	{method: "POST", pattern: "/admin/v1/users", need: auth.Administer, handle: (*Server).addUser},
+	{method: "PUT", pattern: "/admin/v1/users/{email}", need: auth.Administer, handle: (*Server).changeUser},
+	{method: "DELETE", pattern: "/admin/v1/users/{email}", need: auth.Administer, handle: (*Server).removeUser},
+	{method: "POST", pattern: "/admin/v1/users/{email}/reset", need: auth.Administer, handle: (*Server).resetUser},
+	{method: "GET", pattern: "/admin/v1/tokens", need: auth.Administer, handle: (*Server).tokens},
+	{method: "POST", pattern: "/admin/v1/tokens", need: auth.Administer, handle: (*Server).addToken},
+	{method: "DELETE", pattern: "/admin/v1/tokens/{id}", need: auth.Administer, handle: (*Server).removeToken},
+
+	{method: "GET", pattern: "/admin/v1/status", need: auth.See, handle: (*Server).status},
+	{method: "GET", pattern: "/admin/v1/openapi.yaml", handle: (*Server).openapiYAML},
+	{method: "GET", pattern: "/admin/v1/openapi.json", handle: (*Server).openapiJSON},
 }
 
 // Routes serves the table of contents.

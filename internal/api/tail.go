@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"time"
 
+	"causeway/internal/auth"
+	"causeway/internal/fme"
 	"causeway/internal/tail"
 )
 
@@ -29,7 +31,12 @@ func (s *Server) tail(r *request) error {
 		return p
 	}
 	defer s.feed.Leave()
+	all, visible := r.who.May(auth.SeePeople, ""), r.may(auth.SeePeople)
 	s.feed.Stream(r.w, r.Request, s.closed, 0, func(item tail.Item) (tail.Item, bool) {
+		// What belongs to no environment is for who may see the whole server.
+		if !all && (item.Environment == "" || !visible(fme.EnvironmentID(item.Environment).Project())) {
+			return item, false
+		}
 		wanted := watch.Matches(item) // in the detail, too
 		if !detail {
 			item.Detail = nil

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"causeway/internal/auth"
 	"causeway/internal/fme"
 	"causeway/internal/reason"
 	"causeway/internal/store"
@@ -61,6 +62,9 @@ type tracedAttribute struct {
 func (s *Server) trace(r *request) error {
 	id := r.path["messageId"]
 	rooms := trace.Rooms{Snapshot: s.catalog.Snapshot(), Streams: s.streams, Store: s.store}
+	if !r.who.May(auth.SeePeople, "") {
+		rooms.Visible = r.may(auth.SeePeople)
+	}
 	found, err := rooms.Find(r.Context(), id)
 	if err != nil {
 		return err
