@@ -131,16 +131,16 @@ func setAside(code string) (reason.Info, bool) {
 // replayPage says what a replay would do, and afterwards what it did.
 type replayPage struct {
 	dataPage
-	Source   string
-	Reason   reason.Code
-	Letters  []string // the chosen ones; empty: all that fit
-	Asked    int      // how many were chosen
-	Result   stream.ReplayResult
-	Gone     bool
-	State    *stream.DeliveryState // when the source does not deliver now
-	Done     bool
-	Back     string
-	Repaired []reason.Info // what should have been mended first
+	Source  string
+	Reason  reason.Code
+	Letters []string // the chosen ones; empty: all that fit
+	Asked   int      // how many were chosen
+	Result  stream.ReplayResult
+	Gone    bool
+	State   *stream.DeliveryState // when the source does not deliver now
+	Done    bool
+	Back    string
+	Causes  []reason.Info // what should have been mended first
 }
 
 // replay sends dead letters on their way again. Without "confirm" it only
@@ -212,7 +212,7 @@ func (s *Server) askToReplay(r *request, p replayPage, q stream.DeadLetterQuery)
 	}
 	for _, c := range counts {
 		if info, ok := reason.Lookup(c.Reason); ok && c.Source == q.Source && cmp.Or(q.Reason, c.Reason) == c.Reason {
-			p.Repaired = append(p.Repaired, info)
+			p.Causes = append(p.Causes, info)
 		}
 	}
 	return s.show(r, "replay", p)
