@@ -25,6 +25,7 @@ type serveCmd struct {
 
 	TLSCert                  string   `name:"tls-cert" help:"Certificate chain (PEM) for both addresses; read again when it changes and on SIGHUP." type:"path" env:"CAUSEWAY_TLS_CERT" placeholder:"FILE"`
 	TLSKey                   string   `name:"tls-key" help:"Private key (PEM) of the certificate." type:"path" env:"CAUSEWAY_TLS_KEY" placeholder:"FILE"`
+	BehindTLS                bool     `help:"Browsers reach the console over TLS that a proxy in front ends: its cookies are for TLS only." env:"CAUSEWAY_BEHIND_TLS"`
 	MaxConnections           int      `help:"Open connections on each address; more wait." default:"8192" env:"CAUSEWAY_MAX_CONNECTIONS" placeholder:"N"`
 	MaxConnectionsPerAddress int      `help:"Open connections of one client address; more are closed. Behind a proxy all clients are one." default:"2048" env:"CAUSEWAY_MAX_CONNECTIONS_PER_ADDRESS" placeholder:"N"`
 	LimitRequests            int      `help:"Requests a second of each destination; 0 is no limit. Beyond it the answer is 429." default:"0" env:"CAUSEWAY_LIMIT_REQUESTS" placeholder:"N"`
@@ -183,7 +184,7 @@ func (c *serveCmd) options(cli *cliContext) (app.Options, error) {
 			Outbound: int64(c.OutboundBudget), Dead: int64(c.DeadBudget),
 		},
 		StoreMemory: int64(c.StoreMemory), RetryFor: c.RetryFor, AllowPrivateEndpoints: c.AllowPrivateEndpoints,
-		TLSCert: c.TLSCert, TLSKey: c.TLSKey,
+		TLSCert: c.TLSCert, TLSKey: c.TLSKey, BehindTLS: c.BehindTLS,
 		MaxConnections: c.MaxConnections, MaxConnectionsPerAddress: c.MaxConnectionsPerAddress,
 		Limits: catalog.Limits{
 			RequestLimits:  catalog.RequestLimits{RequestsPerSecond: c.LimitRequests, BytesPerMinute: int(c.LimitBytes)},

@@ -65,6 +65,7 @@ type Options struct {
 	// TLSCert and TLSKey are PEM files. With them both addresses speak TLS only.
 	TLSCert, TLSKey string
 	TLSCheck        time.Duration // how often the files are looked at. Zero: 10 s
+	BehindTLS       bool          // browsers come over TLS that a proxy ends
 	// MaxConnections bounds the open connections of each address that is
 	// listened on, MaxConnectionsPerAddress those of one client's address. Zero:
 	// 8192 and 2048.

@@ -39,7 +39,7 @@ func (a *App) openConsole(context.Context) error {
 	var err error
 	a.web, err = web.New(web.Options{
 		Catalog: a.catalog, Streams: a.streams, Store: a.store, Tail: &a.tail, Feed: a.feed, Accounts: a.accounts, Metrics: a.metrics, Log: a.log,
-		Version: a.opt.Version, Started: a.started, Ready: ready, Notice: a.opt.Notice, DataURL: a.dataURL,
+		Version: a.opt.Version, Started: a.started, Ready: ready, Notice: a.opt.Notice, Secure: a.opt.BehindTLS, DataURL: a.dataURL,
 	})
 	if err != nil {
 		return err
@@ -61,7 +61,7 @@ func (a *App) dataURL() string {
 func (a *App) withConsole(next http.Handler) http.Handler {
 	console := a.web.Routes()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if a.web.Serves(r.URL.Path) {
+		if a.web.Serves(r) {
 			console.ServeHTTP(w, r)
 			return
 		}

@@ -17,3 +17,6 @@ func RouteList() []RouteInfo {
 	}
 	return list
 }
+
+// OtherDoors are the paths that the console must not take.
+var OtherDoors = otherDoors

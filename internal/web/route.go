@@ -2,6 +2,8 @@ package web
 
 import (
 	"net/http"
+	"path"
+	"slices"
 	"strings"
 
 	"causeway/internal/auth"
@@ -50,17 +52,30 @@ func tableOfContents() []route {
 func firstSegments(routes []route) map[string]bool {
 	segments := map[string]bool{"static": true, "favicon.ico": true}
 	for _, rt := range routes {
-		_, path, _ := strings.Cut(rt.pattern, " /")
-		first, _, _ := strings.Cut(strings.TrimSuffix(path, "{$}"), "/")
+		_, rest, _ := strings.Cut(rt.pattern, " /")
+		first, _, _ := strings.Cut(strings.TrimSuffix(rest, "{$}"), "/")
 		segments[first] = true
 	}
 	return segments
 }
 
-// Serves reports whether a path is the console's.
-func (s *Server) Serves(path string) bool {
-	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
-	return s.segments[first] && (first != "" || path == "/")
+// otherDoors are the first segments of what clients and operators reach. The
+// console must not take them, whatever pages it gets.
+var otherDoors = []string{"admin", "v1", "api", "sse", "segment", "hooks", "livez", "readyz", "healthz", "metrics", "version"}
+
+// Serves reports whether a request is the console's: one for its paths, or a
+// browser's for a page that nobody has. Untidy paths are no page: the console
+// would answer them with a redirect, which some clients take for a delivery
+// (R34).
+func (s *Server) Serves(r *http.Request) bool {
+	if tidy := r.URL.EscapedPath(); path.Clean(tidy) != strings.TrimSuffix(tidy, "/") && tidy != "/" {
+		return false
+	}
+	first, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	if s.segments[first] {
+		return true
+	}
+	return r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/html") && !slices.Contains(otherDoors, first)
 }
 
 // build makes the handler of the whole console.

@@ -3,6 +3,7 @@ package web_test
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -90,7 +91,7 @@ func TestALinkSignsInOrSetsAPasswordOnce(t *testing.T) {
 	r.anew()
 	r.get("/password/"+link).shows(410, "works no longer")
 	r.post("/password/"+link, url.Values{"password": {password}, "again": {password}}).shows(410)
-	r.get("/signin/"+link).shows(410)
+	r.get("/signin/" + link).shows(410)
 }
 
 func TestRequestsFromOtherSitesAreRefused(t *testing.T) {
@@ -165,4 +166,34 @@ func TestUnknownPagesSaySo(t *testing.T) {
 	r.anew()
 	r.get("/nothing").shows(303)
 	r.post("/signin", url.Values{"email": {strings.Repeat("x", 5<<20)}}).shows(413, "Too large")
+}
+
+func TestTheConsoleTakesItsOwnPathsAndUnknownPagesOfBrowsers(t *testing.T) {
+	r := newRig(t)
+	for _, c := range []struct {
+		method, target, accept string
+		want                   bool
+	}{
+		{"GET", "/", "", true}, {"GET", "/live", "*/*", true}, {"POST", "/signin", "", true}, {"GET", "/nothing", "text/html,*/*", true},
+		{"GET", "/nothing", "*/*", false}, {"POST", "/nothing", "text/html", false}, {"POST", "/v1/track", "", false},
+		{"GET", "/v1/track", "text/html", false}, {"GET", "/api/splitChanges", "text/html", false}, {"POST", "//v1/track", "", false},
+		{"GET", "/segment/webhook/x", "text/html", false}, {"POST", "/live/../v1/track", "", false}, {"GET", "/metrics", "text/html", false},
+	} {
+		request, err := http.NewRequest(c.method, "http://x", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.URL.Path = c.target
+		request.Header.Set("Accept", c.accept)
+		if got := r.server.Serves(request); got != c.want {
+			t.Errorf("%s %s (%s): %v", c.method, c.target, c.accept, got)
+		}
+	}
+	for _, rt := range web.RouteList() {
+		_, path, _ := strings.Cut(rt.Pattern, " /")
+		first, _, _ := strings.Cut(path, "/")
+		if slices.Contains(web.OtherDoors, first) {
+			t.Errorf("%s is another door's", rt.Pattern)
+		}
+	}
 }
