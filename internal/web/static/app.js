@@ -85,8 +85,9 @@
     const row = all[Math.min(Math.max(at + by, 0), all.length - 1)];
     for (const other of all) other.classList.remove("current");
     row.classList.add("current");
-    const link = $("a, button", row);
-    if (link) link.focus(); else row.scrollIntoView({ block: "nearest" });
+    const link = $("a, button", row) || row;
+    if (link === row) row.tabIndex = -1;
+    link.focus({ preventScroll: true });
     row.scrollIntoView({ block: "nearest" });
   };
   let chord = 0;

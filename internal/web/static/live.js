@@ -187,6 +187,9 @@
     event.preventDefault();
     openRow(tr, event.detail === 0);
   });
+  body.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && event.target.tagName === "TR") openRow(event.target, true);
+  });
   $("#pane-close").addEventListener("click", shut);
   document.addEventListener("causeway:close", () => { if (!pane.hidden) shut(); });
 
