@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"html/template"
 	"slices"
-	"strings"
 	"time"
 
-	"causeway/internal/auth"
 	"causeway/internal/reason"
 	"causeway/internal/store"
 	"causeway/internal/stream"
@@ -368,89 +366,4 @@ func (o *outgoing) stages(l layout, traffic []store.TrafficStep) []stage {
 		stages[3].Why = topReasons(counts, nil)
 	}
 	return stages
-}
-
-// attention lists what somebody should look at, the gravest first.
-func (s *Server) attention(r *request, l layout, reasons []store.ReasonCount, out *outgoing) []attention {
-	var list []attention
-	for _, c := range s.Ready(r.Context()) {
-		if !c.OK {
-			list = append(list, attention{Class: "bad", Text: c.Name + ": " + c.Detail, Fix: "While this lasts, requests may be refused; senders try again.", URL: l.Link("/system"), Action: "System"})
-		}
-	}
-	for _, state := range out.states {
-		if state.State != stream.DeliveryPaused && state.State != stream.DeliveryRetrying {
-			continue
-		}
-		info, _ := reason.Lookup(state.Reason)
-		a := attention{Class: "warn", URL: l.Link("/delivery"), Action: "Delivery", Fix: info.Fix,
-			Text: fmt.Sprintf("The source %s is %s since %s.", state.Source, state.State, state.Since.UTC().Format("15:04"))}
-		if state.State == stream.DeliveryPaused {
-			a.Class = "bad"
-		}
-		if info.Meaning != "" {
-			a.Text += " " + info.Meaning
-		}
-		if a.Fix == "" {
-			a.Fix = "Nothing is lost: it is tried again by itself."
-		}
-		list = append(list, a)
-	}
-	if out.dead > 0 {
-		list = append(list, attention{Class: "bad", Text: plural(out.dead, "item") + " set aside as dead letters.", Fix: "Mend the cause, then replay them.", URL: l.Link("/dead-letters"), Action: "See them"})
-	}
-	for _, c := range reasons {
-		info, ok := reason.Lookup(c.Code)
-		if !ok || c.Code == reason.RepeatedCall || len(list) >= 8 {
-			continue
-		}
-		mistake := info.Stage == reason.Ends && !ignores(c.Code) || info.Stage == reason.Notes
-		if !mistake {
-			continue
-		}
-		a := attention{Class: "warn", Fix: info.Fix, Text: fmt.Sprintf("%s in %s: %s", plural(c.Count, strings.ReplaceAll(c.Type, "_", " ")+called(c.Type)), c.Configuration, info.Meaning)}
-		if c.Sample != "" && l.May(auth.SeePeople) && c.Type != "impression" && c.Type != "sdk_event" {
-			a.URL, a.Action = "/trace/"+template.URLQueryEscaper(c.Sample), "See a sample"
-		}
-		list = append(list, a)
-	}
-	return list
-}
-
-// called is what a thing of that type is: calls are named by their type.
-func called(kind string) string {
-	if kind == "impression" || kind == "sdk_event" {
-		return ""
-	}
-	return " call"
-}
-
-// checklist is what has to be seen once before everything works. Nothing is
-// ticked by hand.
-func (s *Server) checklist(r *request, traffic []store.TrafficStep, out *outgoing) []check {
-	link := func(path string) string { return layout{Env: envOf(r)}.Link(path) }
-	list := []check{{Text: "A project, an environment and a traffic type exist", Help: "They are the places that data belongs to.", URL: link("/projects"), Link: "Projects", Done: r.env != nil && len(r.env.Project.TrafficTypes) > 0}}
-	if r.env == nil {
-		return list
-	}
-	calls, all, events, attributes, impressions := sums(traffic)
-	_ = calls
-	if out == nil {
-		out = &outgoing{}
-	}
-	return append(list,
-		check{Text: "A destination takes Segment calls in", Help: "Configure Causeway as a destination in Segment.", URL: link("/integrations"), Link: "Integrations", Done: len(r.snapshot.Destinations(r.env.ID)) > 0},
-		check{Text: "The first call arrived", Help: "Send one with curl, or switch the destination on in Segment.", URL: link("/integrations"), Link: "How to send one", Done: all > 0},
-		check{Text: "The first event was stored", Help: "Calls arrive but make no events? Live tail says why.", URL: link("/live"), Link: "Live tail", Done: events > 0},
-		check{Text: "The first attribute was seen", Help: "Identify calls set attributes of customers.", URL: link("/customers"), Link: "Customers", Done: attributes > 0},
-		check{Text: "An impression arrived", Help: "Point a Split SDK at this server, or add a listener.", URL: link("/impressions"), Link: "Impressions", Done: impressions > 0},
-		check{Text: "An impression was delivered to Segment", Help: "Configure Causeway as a source in Segment.", URL: link("/integrations"), Link: "Integrations", Done: out.delivered > 0},
-	)
-}
-
-func envOf(r *request) string {
-	if r.env == nil {
-		return ""
-	}
-	return string(r.env.ID)
 }
