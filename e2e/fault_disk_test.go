@@ -221,6 +221,10 @@ func lastLine(text string) string {
 // feet of the process. (That it becomes writable again under its feet, too, no
 // Linux file system allows while files are open for writing: it takes
 // unmounting, and so a restart.)
+//
+// Nothing is written in the moment of the error itself: an fsync that ext4
+// answers while it gives up its journal may succeed and be lost all the same,
+// as five of sixty files did under a program that only wrote and synced.
 func TestADiskThatBecomesReadOnlyRefusesAndLosesNothing(t *testing.T) {
 	t.Parallel()
 	s, segment := newFaultyServer(t)
@@ -230,10 +234,13 @@ func TestADiskThatBecomesReadOnlyRefusesAndLosesNothing(t *testing.T) {
 	l := newLoad(s)
 	l.start(4)
 	time.Sleep(2 * time.Second)
+	l.stop()
+	l.settle(segment)
 	trigger := filepath.Join("/sys/fs/ext4", filepath.Base(d.device), "trigger_fs_error")
 	if err := os.WriteFile(trigger, []byte("a test"), 0o200); err != nil {
 		t.Fatal(err)
 	}
+	l.start(4)
 	s.within(30*time.Second, "requests are refused", func() error {
 		if n := l.refusals(); n < 20 && !s.ended() {
 			return fmt.Errorf("%d are", n)
@@ -247,10 +254,11 @@ func TestADiskThatBecomesReadOnlyRefusesAndLosesNothing(t *testing.T) {
 		time.Sleep(2 * time.Second)
 	}
 	if s.ended() { // known: docs/operating.md, "the disk became read-only"
-		t.Logf("the store's engine was in the middle of a commit and ended the process: %s", lastLine(s.said()))
-		if !strings.Contains(tail(s.said(), 5000), "terminate called after throwing") {
-			t.Error("it was not the engine that ended the process")
+		_, words, found := strings.Cut(s.said(), "terminate called after throwing")
+		if !found || !strings.Contains(words, "store.duckdb") {
+			t.Errorf("it was not the store's engine that ended the process")
 		}
+		t.Log("the store's engine was in the middle of a commit and ended the process")
 	}
 	l.stop()
 	s.kill()
