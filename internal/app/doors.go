@@ -80,7 +80,7 @@ var notHere = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 func either(admin, data http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch path := r.URL.Path; {
-		case strings.HasPrefix(path, "/admin/"), path == "/", path == "/livez", path == "/readyz", path == "/healthz", path == "/metrics", path == "/version":
+		case strings.HasPrefix(path, "/admin/"), path == "/livez", path == "/readyz", path == "/healthz", path == "/metrics", path == "/version":
 			admin.ServeHTTP(w, r)
 		default:
 			data.ServeHTTP(w, r)
