@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"causeway/internal/auth"
 	"causeway/internal/reason"
 	"causeway/internal/store"
 	"causeway/internal/stream"
@@ -229,6 +230,10 @@ func (s *Server) replay(r *request) error {
 	}, want.DryRun)
 	if err != nil {
 		return fmt.Errorf("replay dead letters: %w", err)
+	}
+	if !want.DryRun {
+		s.accounts.Record(r.Context(), actorOf(r), auth.LettersReplayed, s.sourceID(want.Source),
+			fmt.Sprintf("%d matched, %d replayed, %d failed", result.Matched, result.Replayed, result.Failed))
 	}
 	return r.answer(struct {
 		DryRun bool `json:"dryRun"`

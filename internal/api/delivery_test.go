@@ -3,6 +3,7 @@ package api_test
 import (
 	"encoding/json"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -130,5 +131,8 @@ func TestDeadLettersAreListedCountedAndReplayed(t *testing.T) {
 	}
 	if pending, _, err := queue.Pending(ctx); err != nil || pending == 0 {
 		t.Errorf("pending %d, %v", pending, err)
+	}
+	if log := r.get("/admin/v1/audit").body; strings.Count(log, "dead_letters.replayed") != 3 || !strings.Contains(log, "2 matched, 2 replayed, 0 failed") {
+		t.Errorf("the audit log has not the three replays that were no dry run: %s", log)
 	}
 }

@@ -125,9 +125,14 @@ type AuditEntry struct {
 	Detail  string    `json:"detail,omitempty"` // for example the roles before and after
 }
 
-// keepAudit appends an entry. The change has happened by then, so a failure
-// is not the caller's: the entry goes to the log instead.
-func (a *Accounts) keepAudit(ctx context.Context, actor, action, subject, detail string) {
+// LettersReplayed is the action of a replay of dead letters; its subject is the
+// source, empty for all of them.
+const LettersReplayed = "dead_letters.replayed"
+
+// Record appends an entry to the audit log, for changes of other rooms too. The
+// change has happened by then, so a failure is not the caller's: the entry goes
+// to the log instead.
+func (a *Accounts) Record(ctx context.Context, actor, action, subject, detail string) {
 	entry := AuditEntry{Time: a.now().UTC(), Actor: actor, Action: action, Subject: subject, Detail: detail}
 	text, err := json.Marshal(entry)
 	if err == nil {

@@ -47,7 +47,7 @@ func (a *Accounts) NewLink(ctx context.Context, what LinkFor, email, actor strin
 	if err != nil {
 		return "", err
 	}
-	a.keepAudit(ctx, actor, "link.made", email, string(what))
+	a.Record(ctx, actor, "link.made", email, string(what))
 	return secret, nil
 }
 
@@ -105,6 +105,6 @@ func (a *Accounts) SetUp(ctx context.Context, secret, email, password string) (U
 	if err := create(ctx, a, userKey(entry.Email), entry); err != nil {
 		return User{}, err
 	}
-	a.keepAudit(ctx, "setup link", "user.added", entry.Email, entry.Grants.String())
+	a.Record(ctx, "setup link", "user.added", entry.Email, entry.Grants.String())
 	return entry.shown(), nil
 }

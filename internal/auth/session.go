@@ -37,7 +37,7 @@ func (a *Accounts) StartSession(ctx context.Context, email, address string) (id 
 	if err := create(ctx, a, sessionPrefix+hashed(id), session{User: email, Started: now, Seen: now, From: address}); err != nil {
 		return "", err
 	}
-	a.keepAudit(ctx, "user "+email, "session.started", email, "from "+address)
+	a.Record(ctx, "user "+email, "session.started", email, "from "+address)
 	return id, nil
 }
 

@@ -71,7 +71,7 @@ func (a *Accounts) newToken(ctx context.Context, prefix string, token Token, act
 	if err := create(ctx, a, tokenPrefix+digest, token); err != nil {
 		return "", Token{}, err
 	}
-	a.keepAudit(ctx, actor, "token.added", token.Name, token.owner())
+	a.Record(ctx, actor, "token.added", token.Name, token.owner())
 	return secret, token, nil
 }
 
@@ -108,7 +108,7 @@ func (a *Accounts) RemoveToken(ctx context.Context, id, email, actor string) err
 		if err := a.remove(ctx, key); err != nil {
 			return err
 		}
-		a.keepAudit(ctx, actor, "token.removed", t.Name, t.owner())
+		a.Record(ctx, actor, "token.removed", t.Name, t.owner())
 		return nil
 	}
 	return ErrUnknown

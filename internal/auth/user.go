@@ -49,7 +49,7 @@ func (a *Accounts) AddUser(ctx context.Context, email, password string, grants G
 	if err := create(ctx, a, userKey(entry.Email), entry); err != nil {
 		return User{}, err
 	}
-	a.keepAudit(ctx, actor, "user.added", entry.Email, grants.String())
+	a.Record(ctx, actor, "user.added", entry.Email, grants.String())
 	return entry.shown(), nil
 }
 
@@ -123,7 +123,7 @@ func (a *Accounts) SetGrants(ctx context.Context, email string, grants Grants, a
 	if err != nil {
 		return err
 	}
-	a.keepAudit(ctx, actor, "user.changed", email, before.Grants.String()+" -> "+grants.String())
+	a.Record(ctx, actor, "user.changed", email, before.Grants.String()+" -> "+grants.String())
 	return nil
 }
 
@@ -148,7 +148,7 @@ func (a *Accounts) SetPassword(ctx context.Context, email, password, actor strin
 	if err != nil {
 		return err
 	}
-	a.keepAudit(ctx, actor, "user.password", email, "")
+	a.Record(ctx, actor, "user.password", email, "")
 	return nil
 }
 
@@ -169,7 +169,7 @@ func (a *Accounts) RemoveUser(ctx context.Context, email, actor string) error {
 	if err := a.remove(ctx, userKey(email)); err != nil {
 		return err
 	}
-	a.keepAudit(ctx, actor, "user.removed", email, entry.Grants.String())
+	a.Record(ctx, actor, "user.removed", email, entry.Grants.String())
 	return a.removeTokensOf(ctx, email)
 }
 
@@ -220,7 +220,7 @@ func (a *Accounts) SignIn(ctx context.Context, email, password, address string) 
 		return User{}, fmt.Errorf("sign in: %w", err)
 	}
 	if !right {
-		a.keepAudit(ctx, "address "+address, "session.refused", email, "")
+		a.Record(ctx, "address "+address, "session.refused", email, "")
 		return User{}, ErrRefused
 	}
 	return entry.shown(), nil

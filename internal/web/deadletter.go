@@ -2,7 +2,6 @@ package web
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -218,8 +217,7 @@ func (s *Server) askToReplay(r *request, p replayPage, q stream.DeadLetterQuery)
 	return s.show(r, "replay", p)
 }
 
-// auditReplay keeps who replayed what. The replay has happened by then, so a
-// failure is not the caller's: it goes to the log instead.
+// auditReplay keeps who replayed what.
 func (s *Server) auditReplay(r *request, p replayPage) {
 	what := "all"
 	if p.Asked > 0 {
@@ -228,12 +226,6 @@ func (s *Server) auditReplay(r *request, p replayPage) {
 	if p.Reason != "" {
 		what += " of " + string(p.Reason)
 	}
-	entry, err := json.Marshal(auth.AuditEntry{Time: s.Now().UTC(), Actor: r.who.Actor(), Action: "dead_letters.replayed", Subject: p.Source,
-		Detail: fmt.Sprintf("%s: %d matched, %d replayed, %d failed", what, p.Result.Matched, p.Result.Replayed, p.Result.Failed)})
-	if err == nil {
-		err = s.Streams.AppendAudit(r.Context(), entry)
-	}
-	if err != nil {
-		s.Log.ErrorContext(r.Context(), "a replay is missing in the audit log", "source", p.Source, "err", err)
-	}
+	s.Accounts.Record(r.Context(), r.who.Actor(), auth.LettersReplayed, p.Source,
+		fmt.Sprintf("%s: %d matched, %d replayed, %d failed", what, p.Result.Matched, p.Result.Replayed, p.Result.Failed))
 }
