@@ -55,6 +55,16 @@ func Lookup(c Code) (Info, bool) {
 	return info, ok
 }
 
+// Ignores reports whether a code that ends a call says that somebody wished so
+// (the call is Ignored), rather than that something was wrong with it (Dropped).
+func (c Code) Ignores() bool {
+	switch c {
+	case UnsupportedType, OwnEcho, IntegrationsOff, IdentifyOff, TrackOff, PageOff, ScreenOff, UnnamedPage, UnnamedScreen, GroupNotMapped:
+		return true
+	}
+	return false
+}
+
 var byCode = func() map[Code]Info {
 	m := make(map[Code]Info, len(List))
 	for _, info := range List {

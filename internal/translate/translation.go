@@ -183,10 +183,7 @@ func (t *translation) switchedOff() string {
 // end ends the call: nothing of it is kept.
 func (t *translation) end(code reason.Code, detail string) {
 	t.result.Outcome = reason.Dropped
-	switch code {
-	case reason.UnsupportedType, reason.OwnEcho, reason.IntegrationsOff,
-		reason.IdentifyOff, reason.TrackOff, reason.PageOff, reason.ScreenOff,
-		reason.UnnamedPage, reason.UnnamedScreen, reason.GroupNotMapped:
+	if code.Ignores() {
 		t.result.Outcome = reason.Ignored
 	}
 	t.result.Name = short(t.sentName())

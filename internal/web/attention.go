@@ -45,7 +45,7 @@ func (s *Server) attention(r *request, l layout, reasons []store.ReasonCount, ou
 		if !ok || c.Code == reason.RepeatedCall || len(list) >= 8 {
 			continue
 		}
-		mistake := info.Stage == reason.Ends && !ignores(c.Code) || info.Stage == reason.Notes
+		mistake := info.Stage == reason.Ends && !c.Code.Ignores() || info.Stage == reason.Notes
 		if !mistake {
 			continue
 		}

@@ -188,7 +188,7 @@ func (s *Server) incomingStages(l layout, traffic []store.TrafficStep, reasons [
 			if info.Stage != reason.Ends || code == reason.RepeatedCall {
 				return false
 			}
-			return (o == reason.Ignored) == ignores(code)
+			return (o == reason.Ignored) == code.Ignores()
 		}
 	}
 	stages := []stage{
@@ -209,17 +209,6 @@ func (s *Server) incomingStages(l layout, traffic []store.TrafficStep, reasons [
 		stages[0].Why = plural(n, "repeat")
 	}
 	return stages
-}
-
-// ignores reports whether a reason that ends a call is somebody's wish (an
-// ignored call) rather than a mistake (a dropped one).
-func ignores(code reason.Code) bool {
-	switch code {
-	case reason.OwnEcho, reason.IntegrationsOff, reason.IdentifyOff, reason.TrackOff, reason.PageOff, reason.ScreenOff,
-		reason.UnnamedPage, reason.UnnamedScreen, reason.GroupNotMapped, reason.UnsupportedType:
-		return true
-	}
-	return false
 }
 
 // topReasons names the two most frequent.
