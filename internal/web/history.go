@@ -12,7 +12,7 @@ import (
 // a minute, so that "refused in the last 24 hours" can be said. It begins
 // anew with the process.
 type history struct {
-	metrics prometheus.Gatherer // nil: nothing is known
+	metrics prometheus.Gatherer
 	now     func() time.Time
 	started time.Time
 
@@ -62,9 +62,6 @@ func (h *history) take() {
 // nothing: the page then shows no refusals rather than none at all.
 func (h *history) read() map[string]float64 {
 	sums := map[string]float64{}
-	if h.metrics == nil {
-		return sums
-	}
 	families, _ := h.metrics.Gather() // what could be gathered is used
 	for _, family := range families {
 		if family.GetName() != "causeway_ingest_refused_total" {

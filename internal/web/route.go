@@ -1,12 +1,16 @@
 package web
 
 import (
+	"fmt"
 	"net/http"
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"causeway/internal/auth"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // route is one line of the console's table of contents.
@@ -82,7 +86,7 @@ func (s *Server) Serves(r *http.Request) bool {
 func (s *Server) build() http.Handler {
 	mux := http.NewServeMux()
 	for i := range s.routes {
-		mux.Handle(s.routes[i].pattern, s.page(&s.routes[i]))
+		mux.Handle(s.routes[i].pattern, s.measured(&s.routes[i]))
 	}
 	mux.HandleFunc("GET /static/{hash}/{name...}", s.assets.serve)
 	mux.HandleFunc("GET /favicon.ico", func(w http.ResponseWriter, r *http.Request) {
@@ -95,6 +99,32 @@ func (s *Server) build() http.Handler {
 		return refuse(http.StatusForbidden, "Refused", "Another site brought this request about. Open the console itself and do it there.")
 	}}))
 	return withHeaders(protection.Handler(mux))
+}
+
+// measureRoutes makes the histogram of how long pages take. Every route is in it
+// from the start, so that what nobody ever asked for can be seen, too.
+func measureRoutes(metrics prometheus.Registerer, routes []route) (*prometheus.HistogramVec, error) {
+	took := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "causeway_console_request_duration_seconds",
+		Help:    "Time that the console took to answer, by route; of a live stream, how long it was open.",
+		Buckets: []float64{.01, .05, .1, .2, .5, 1, 5},
+	}, []string{"route"})
+	if err := metrics.Register(took); err != nil {
+		return nil, fmt.Errorf("register the console's metrics: %w", err)
+	}
+	for _, rt := range routes {
+		took.WithLabelValues(rt.pattern)
+	}
+	return took, nil
+}
+
+func (s *Server) measured(rt *route) http.Handler {
+	page, took := s.page(rt), s.took.WithLabelValues(rt.pattern)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		begun := time.Now() // not Options.Now, which tests hold still
+		defer func() { took.Observe(time.Since(begun).Seconds()) }()
+		page.ServeHTTP(w, r)
+	})
 }
 
 // The policy of every page: what it loads comes from here, and no text of a

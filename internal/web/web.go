@@ -43,8 +43,9 @@ type Options struct {
 	Accounts *auth.Accounts   // required
 
 	// Metrics is where the server's counters are read, for what is counted
-	// nowhere else: requests that were refused. Default: none.
-	Metrics prometheus.Gatherer
+	// nowhere else (requests that were refused), and where the console's own are
+	// kept. Default: a registry of its own.
+	Metrics *prometheus.Registry
 	Log     *slog.Logger // default: slog.Default()
 	Version string       // of this build; default "unknown"
 	Started time.Time    // of the process; default: now
@@ -82,6 +83,7 @@ type Server struct {
 	pages    map[string]*template.Template
 	assets   *assets
 	refused  *history
+	took     *prometheus.HistogramVec // by route, in seconds
 	handler  http.Handler
 
 	closing sync.Once
@@ -111,6 +113,9 @@ func New(o Options) (*Server, error) {
 	if o.DataURL == nil {
 		o.DataURL = func() string { return "" }
 	}
+	if o.Metrics == nil {
+		o.Metrics = prometheus.NewRegistry()
+	}
 	if o.Feed == nil {
 		o.Feed = tail.NewFeed(o.Tail, 64)
 	}
@@ -120,6 +125,9 @@ func New(o Options) (*Server, error) {
 	s := &Server{Options: o, routes: tableOfContents(), closed: make(chan struct{}), refused: newHistory(o.Metrics, o.Now)}
 	s.segments = firstSegments(s.routes)
 	var err error
+	if s.took, err = measureRoutes(o.Metrics, s.routes); err != nil {
+		return nil, fmt.Errorf("web: %w", err)
+	}
 	if s.assets, err = loadAssets(); err != nil {
 		return nil, fmt.Errorf("web: %w", err)
 	}

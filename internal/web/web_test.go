@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"causeway/internal/auth"
 	"causeway/internal/web"
@@ -196,4 +197,40 @@ func TestTheConsoleTakesItsOwnPathsAndUnknownPagesOfBrowsers(t *testing.T) {
 			t.Errorf("%s is another door's", rt.Pattern)
 		}
 	}
+}
+
+// What nobody asked for is in the metrics, too: the browser tests read there
+// which routes they never visited.
+func TestEveryRouteIsMeasured(t *testing.T) {
+	r := configured(t)
+	for _, rt := range web.RouteList() {
+		if _, ok := r.requests()[rt.Pattern]; !ok {
+			t.Errorf("%s is not measured", rt.Pattern)
+		}
+	}
+	r.get("/live").shows(200)
+	for end := time.Now().Add(10 * time.Second); r.requests()["GET /live"] != 1; time.Sleep(time.Millisecond) { // counted after it is answered
+		if time.Now().After(end) {
+			t.Fatalf("/live was opened once and counted %d times", r.requests()["GET /live"])
+		}
+	}
+}
+
+// requests is how often each route was asked for.
+func (r *rig) requests() map[string]uint64 {
+	r.t.Helper()
+	families, err := r.metrics.Gather()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	counts := map[string]uint64{}
+	for _, family := range families {
+		if family.GetName() != "causeway_console_request_duration_seconds" {
+			continue
+		}
+		for _, metric := range family.GetMetric() {
+			counts[metric.GetLabel()[0].GetValue()] = metric.GetHistogram().GetSampleCount()
+		}
+	}
+	return counts
 }
