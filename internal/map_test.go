@@ -37,6 +37,7 @@ var allowed = map[string][]string{
 	"trace":               {"segment", "fme", "translate", "catalog", "stream", "store", "reason"},
 	"api":                 {"segment", "fme", "translate", "catalog", "stream", "store", "tail", "reason", "playground", "trace", "auth", "peer"},
 	"stats":               {},
+	"experiment":          {"fme", "catalog", "stream", "store", "stats"},
 	"web":                 {"segment", "fme", "translate", "catalog", "stream", "store", "tail", "reason", "auth", "playground", "trace", "peer"},
 	"demo":                {},
 	"app":                 {"*"},
