@@ -84,6 +84,8 @@ func (c *checker) project(p *ProjectSpec, path string) {
 	in.isEnvironment = setOf(in.environments)
 	in.keySegments(p)
 	in.flags(p)
+	in.metrics(p)
+	in.experiments(p)
 	for i := range p.Segment.Sources {
 		in.source(&p.Segment.Sources[i], fmt.Sprintf("%s.segment.sources[%d]", path, i))
 	}

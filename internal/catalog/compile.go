@@ -60,6 +60,9 @@ func (c *Catalog) compileProject(s *Snapshot, spec *ProjectSpec) error {
 			return err
 		}
 	}
+	if err := s.addExperiments(p, spec); err != nil {
+		return err
+	}
 	s.projects = append(s.projects, p)
 	for i := range spec.Segment.Sources {
 		if err := c.addSource(s, p, &spec.Segment.Sources[i]); err != nil {

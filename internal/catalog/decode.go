@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"fmt"
+	"math"
 	"reflect"
 	"slices"
 	"strconv"
@@ -93,6 +94,8 @@ func (d *decoder) fill(n *yaml.Node, v reflect.Value, path string, depth int) {
 		v.Set(element)
 	case v.Kind() == reflect.Int:
 		d.number(n, v, path)
+	case v.Kind() == reflect.Float64:
+		d.fraction(n, v, path)
 	case v.Kind() == reflect.String:
 		if text, _, ok := d.text(n, path); ok {
 			v.SetString(text)
@@ -177,15 +180,34 @@ func (d *decoder) truth(n *yaml.Node, v reflect.Value, path string) {
 
 func (d *decoder) number(n *yaml.Node, v reflect.Value, path string) {
 	number, err := strconv.ParseInt(n.Value, 10, 32)
-	if tag := n.ShortTag(); n.Kind != yaml.ScalarNode || tag != "!!int" && tag != "!!float" || err != nil {
-		what := kindOf(n)
-		if n.Kind == yaml.ScalarNode && (tag == "!!int" || tag == "!!float") {
-			what = quoted(n.Value)
-		}
-		d.wrong(n, path, "Write a whole number, without quotes.", "%s is %s, not a whole number", lastName(path), what)
+	if !isNumber(n) || err != nil {
+		d.wrong(n, path, "Write a whole number, without quotes.", "%s is %s, not a whole number", lastName(path), numberOrKind(n))
 		return
 	}
 	v.SetInt(number)
+}
+
+// fraction reads any finite number.
+func (d *decoder) fraction(n *yaml.Node, v reflect.Value, path string) {
+	number, err := strconv.ParseFloat(n.Value, 64)
+	if !isNumber(n) || err != nil || math.IsInf(number, 0) || math.IsNaN(number) {
+		d.wrong(n, path, "Write a number, without quotes.", "%s is %s, not a number in range", lastName(path), numberOrKind(n))
+		return
+	}
+	v.SetFloat(number)
+}
+
+func isNumber(n *yaml.Node) bool {
+	tag := n.ShortTag()
+	return n.Kind == yaml.ScalarNode && (tag == "!!int" || tag == "!!float")
+}
+
+// numberOrKind shows a number, and of anything else what it is.
+func numberOrKind(n *yaml.Node) string {
+	if isNumber(n) {
+		return quoted(n.Value)
+	}
+	return kindOf(n)
 }
 
 func (d *decoder) sequence(n *yaml.Node, v reflect.Value, path string, depth int) {

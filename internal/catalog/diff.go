@@ -34,6 +34,8 @@ func difference(before, after *Document) []Difference {
 	return d.list
 }
 
+var namedType = reflect.TypeFor[named]()
+
 type differ struct{ list []Difference }
 
 func (d *differ) compare(path string, before, after reflect.Value) {
@@ -46,7 +48,7 @@ func (d *differ) compare(path string, before, after reflect.Value) {
 		for _, f := range fieldsOf(after.Type()) {
 			d.compare(join(path, f.key), before.FieldByIndex(f.index), after.FieldByIndex(f.index))
 		}
-	case after.Kind() == reflect.Slice && after.Type().Elem().Kind() == reflect.Struct:
+	case after.Kind() == reflect.Slice && after.Type().Elem().Implements(namedType):
 		d.objects(path, before, after)
 	case after.Kind() == reflect.Map && after.Type().Elem().Kind() == reflect.Struct:
 		d.entries(path, before, after)

@@ -15,7 +15,10 @@ func withDefaults(t reflect.Type) reflect.Value {
 	return v.Elem()
 }
 
-var secretType = reflect.TypeFor[Secret]()
+var (
+	secretType    = reflect.TypeFor[Secret]()
+	eventSpecType = reflect.TypeFor[EventSpec]()
+)
 
 // field is one key of a mapping.
 type field struct {
@@ -54,12 +57,14 @@ func typeName(t reflect.Type) string {
 		return "text"
 	case t.Kind() == reflect.Bool:
 		return "true or false"
-	case t.Kind() == reflect.Int:
+	case t.Kind() == reflect.Int, t.Kind() == reflect.Float64:
 		return "number"
 	case t.Kind() == reflect.Pointer:
 		return typeName(t.Elem())
 	case t == definitionType:
 		return "mapping"
+	case t == eventSpecType:
+		return "event"
 	case t.Kind() == reflect.Map:
 		return "mapping of " + typeName(t.Elem()) + "s"
 	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.String:

@@ -177,6 +177,9 @@ func sortedSets(v any) []string {
 	return slices.Compact(list)
 }
 
+// defaultRule is the label of the rule of a flag that has only a rollout.
+const defaultRule = "default rule"
+
 // condition is the one rule of a flag that has only a rollout.
 func (s ServingSpec) condition(trafficType string) map[string]any {
 	partitions := []any{}
@@ -189,7 +192,7 @@ func (s ServingSpec) condition(trafficType string) map[string]any {
 	}
 	everybody := map[string]any{"keySelector": map[string]any{"trafficType": trafficType}, "matcherType": "ALL_KEYS", "negate": false}
 	return map[string]any{
-		"conditionType": "ROLLOUT", "label": "default rule", "partitions": partitions,
+		"conditionType": "ROLLOUT", "label": defaultRule, "partitions": partitions,
 		"matcherGroup": map[string]any{"combiner": "AND", "matchers": []any{everybody}},
 	}
 }

@@ -35,6 +35,8 @@ type Project struct {
 	Name         string
 	TrafficTypes []string // all that exist, in configuration order
 	Environments []*Environment
+	Metrics      []*Metric
+	Experiments  []*Experiment
 
 	flags map[string]string // name to traffic type
 }

@@ -74,7 +74,7 @@ func (t *translation) missingDetail() string {
 // name that is not empty becomes one.
 func eventTypeOf(name string, repair bool) (eventType string, ok bool) {
 	eventType = strings.ReplaceAll(name, " ", "_")
-	if isEventType(eventType) {
+	if IsEventType(eventType) {
 		return eventType, true
 	}
 	if !repair {
@@ -96,8 +96,8 @@ func eventTypeOf(name string, repair bool) (eventType string, ok bool) {
 	return b.String(), b.Len() > 0
 }
 
-// isEventType reports a match of ^[a-zA-Z0-9][-_.:a-zA-Z0-9]{0,79}$.
-func isEventType(name string) bool {
+// IsEventType reports a match of ^[a-zA-Z0-9][-_.:a-zA-Z0-9]{0,79}$.
+func IsEventType(name string) bool {
 	if name == "" || len(name) > maxEventType {
 		return false
 	}
