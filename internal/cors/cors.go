@@ -29,13 +29,13 @@ func Allow(h http.Header, r *http.Request) {
 	} else {
 		h["Access-Control-Allow-Origin"] = origin[:1:1]
 		h["Access-Control-Allow-Credentials"] = yes
+		h["Access-Control-Expose-Headers"] = exposed
 	}
 	if len(h["Vary"]) == 0 {
 		h["Vary"] = varyOrigin
 	} else {
 		h.Add("Vary", "Origin")
 	}
-	h["Access-Control-Expose-Headers"] = exposed
 }
 
 // Who adds to one of these gets a copy: there is no room behind the value.

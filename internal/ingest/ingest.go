@@ -82,6 +82,7 @@ type Server struct {
 	held    atomic.Int64 // bytes of bodies under way
 	gzips   sync.Pool    // of *gzip.Reader
 	warn    rate.Sometimes
+	waits   waits
 
 	quotas    quotas
 	strangers *peer.Limiter // who sends no key or a wrong one
@@ -109,6 +110,7 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		opt: o, warn: rate.Sometimes{Interval: time.Second},
 		strangers: peer.NewLimiter(strangersPerSecond, strangersBurst, strangersKept),
+		waits:     waits{most: o.AppendWait},
 	}
 	s.routes = s.table()
 	var err error
@@ -168,16 +170,41 @@ func seed() (random [16]byte) {
 // A caller that hung up after its body arrived does not stop it: pages send
 // what they have while they go away and do not wait for the answer.
 func (s *Server) append(c *exchange, name stream.Name, record stream.Record) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.r.Context()), s.opt.AppendWait)
+	ctx := s.waits.beginning(time.Now())
 	if !c.until.IsZero() {
-		cancel()
+		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(context.WithoutCancel(c.r.Context()), c.until)
+		defer cancel()
 	}
-	defer cancel()
 	err := s.opt.Append(ctx, name, record)
 	if err != nil {
 		return s.notDurable(c, name, err)
 	}
 	s.metrics.bytes.WithLabelValues(c.route.name).Add(float64(len(record.Body)))
 	return nil
+}
+
+// waits bounds how long requests wait for Append. All that begin within
+// waitStep of each other share a context: a timer for each request would cost
+// more than the wait itself.
+type waits struct {
+	most   time.Duration
+	mu     sync.Mutex
+	shared context.Context
+	begun  time.Time
+}
+
+const waitStep = 100 * time.Millisecond
+
+// beginning returns the context of requests that begin now. It ends after most
+// and less than waitStep more.
+func (w *waits) beginning(now time.Time) context.Context {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.shared == nil || now.Sub(w.begun) >= waitStep {
+		ctx, cancel := context.WithTimeout(context.Background(), w.most+waitStep)
+		context.AfterFunc(ctx, cancel)
+		w.shared, w.begun = ctx, now
+	}
+	return w.shared
 }
