@@ -38,7 +38,8 @@ var allowed = map[string][]string{
 	"api":                 {"segment", "fme", "translate", "catalog", "stream", "store", "tail", "reason", "playground", "trace", "auth", "peer"},
 	"stats":               {},
 	"experiment":          {"fme", "catalog", "stream", "store", "stats"},
-	"web":                 {"segment", "fme", "translate", "catalog", "stream", "store", "tail", "reason", "auth", "playground", "trace", "peer"},
+	"plot":                {},
+	"web":                 {"plot", "experiment", "segment", "fme", "translate", "catalog", "stream", "store", "tail", "reason", "auth", "playground", "trace", "peer"},
 	"demo":                {},
 	"app":                 {"*"},
 }

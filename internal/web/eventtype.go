@@ -188,7 +188,7 @@ func volumeChart(events []fme.Event, all bool) (template.HTML, string) {
 	if all {
 		title = fmt.Sprintf("All %s, by %s", plural(len(events), "event"), name)
 	}
-	return timeChart(title, from, step, series{Name: "events", Class: "line-main", Area: true, Values: values}), title
+	return timeChart(title, from, step, series{Name: "events", Class: "t-main", Area: true, Values: values}), title
 }
 
 // makers says which destinations can make events of that name, and how many of

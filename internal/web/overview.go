@@ -192,12 +192,12 @@ func (s *Server) incomingStages(l layout, traffic []store.TrafficStep, reasons [
 		}
 	}
 	stages := []stage{
-		{Name: "Received", URL: l.Link("/live"), Count: all, Spark: sparkline("line-main", values(traffic, received))},
+		{Name: "Received", URL: l.Link("/live"), Count: all, Spark: sparkline("t-main", values(traffic, received))},
 		failed,
 		{Name: "Ignored", URL: l.Link("/live", "outcome", "ignored"), Count: calls[reason.Ignored], Why: topReasons(reasons, of(reason.Ignored))},
 		{Name: "Dropped", URL: l.Link("/live", "outcome", "dropped"), Count: calls[reason.Dropped], Why: topReasons(reasons, of(reason.Dropped))},
-		{Name: "Events stored", URL: l.Link("/events"), Count: events, Class: "good", Spark: sparkline("line-good", values(traffic, func(t store.TrafficStep) int64 { return t.Events }))},
-		{Name: "Attributes set", URL: l.Link("/customers"), Count: attributes, Class: "good", Spark: sparkline("line-good", values(traffic, func(t store.TrafficStep) int64 { return t.Attributes }))},
+		{Name: "Events stored", URL: l.Link("/events"), Count: events, Class: "good", Spark: sparkline("t-good", values(traffic, func(t store.TrafficStep) int64 { return t.Events }))},
+		{Name: "Attributes set", URL: l.Link("/customers"), Count: attributes, Class: "good", Spark: sparkline("t-good", values(traffic, func(t store.TrafficStep) int64 { return t.Attributes }))},
 	}
 	if stages[2].Count > 0 {
 		stages[2].Share = percent(stages[2].Count, all)
@@ -241,9 +241,9 @@ func trafficChart(words string, from time.Time, step time.Duration, traffic []st
 	title := fmt.Sprintf("%s: %s received, %s ignored, %s dropped, %s stored", words, plural(all, "call"),
 		count(calls[reason.Ignored]), count(calls[reason.Dropped]), plural(events, "event"))
 	return timeChart(title, from, step,
-		series{Name: "received", Class: "line-main", Area: true, Values: values(traffic, received)},
-		series{Name: "ignored", Class: "line-warn", Values: values(traffic, outcome(reason.Ignored))},
-		series{Name: "dropped", Class: "line-bad", Values: values(traffic, outcome(reason.Dropped))},
+		series{Name: "received", Class: "t-main", Area: true, Values: values(traffic, received)},
+		series{Name: "ignored", Class: "t-warn", Values: values(traffic, outcome(reason.Ignored))},
+		series{Name: "dropped", Class: "t-bad", Values: values(traffic, outcome(reason.Dropped))},
 	)
 }
 
@@ -330,7 +330,7 @@ func (s *Server) outgoing(ctx context.Context, r *request, since time.Time) (*ou
 func (o *outgoing) stages(l layout, traffic []store.TrafficStep) []stage {
 	_, _, _, _, impressions := sums(traffic)
 	stages := []stage{
-		{Name: "Impressions", URL: l.Link("/impressions"), Count: impressions, Spark: sparkline("line-main", values(traffic, func(t store.TrafficStep) int64 { return t.Impressions }))},
+		{Name: "Impressions", URL: l.Link("/impressions"), Count: impressions, Spark: sparkline("t-main", values(traffic, func(t store.TrafficStep) int64 { return t.Impressions }))},
 		{Name: "Delivered to Segment", URL: l.Link("/delivery"), Count: o.delivered, Class: "good"},
 		{Name: "Waiting or retrying", URL: l.Link("/delivery"), Count: int64(o.waiting), Why: "parcels"},
 		{Name: "Dead letters", URL: l.Link("/dead-letters"), Count: int64(o.dead)},
