@@ -59,6 +59,7 @@ func TestMain(m *testing.M) {
 	}
 	code := m.Run()
 	closeBrowser()
+	closeDemo()
 	_ = os.RemoveAll(folder) // a temporary folder
 	os.Exit(code)
 }
