@@ -140,6 +140,7 @@ type Card struct {
 
 	P         *float64 `json:"p"`         // of Diff; the smallest so far where sequential
 	PNow      *float64 `json:"pNow"`      // of this look alone
+	PDiff     *float64 `json:"pDiff"`     // Diff at the look that P is of
 	PAdjusted *float64 `json:"pAdjusted"` // of P, for the metrics judged together
 	Alpha     float64  `json:"alpha"`
 	AlphaCI   float64  `json:"alphaCi"`
@@ -190,6 +191,7 @@ type ValueArm struct {
 	Treatment string    `json:"treatment"`
 	N         int64     `json:"n"`
 	Mean      *float64  `json:"mean"`
+	Stdev     *float64  `json:"stdev"`
 	CI        *Interval `json:"ci"`
 }
 
