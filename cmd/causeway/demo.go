@@ -40,18 +40,17 @@ func (c *demoCmd) Run(cli *cliContext) error {
 		return err
 	}
 	defer fake.Close()
-	config := filepath.Join(folder, "causeway.yaml")
-	if err := os.WriteFile(config, []byte(demo.Configuration("http://"+fake.Addr)), 0o600); err != nil {
-		return fmt.Errorf("write the demo's configuration: %w", err)
-	}
 	running, err := app.Start(cli.Ctx, app.Options{
-		Data: filepath.Join(folder, "data"), ConfigFile: config, Listen: c.Listen, AllowPrivateEndpoints: true,
+		Data: filepath.Join(folder, "data"), Listen: c.Listen, AllowPrivateEndpoints: true,
 		// The demo's log is what it prints; of the rooms only trouble is heard.
 		Version: version, Log: newLog(cli.Stderr, "text", "error"), DrainTimeout: 5 * time.Second,
 		Notice: "Demo: everything here is invented, and deleted when it stops.",
 	})
 	if err != nil {
 		return fmt.Errorf("start the demo: %w", err)
+	}
+	if err := running.Configure(cli.Ctx, []byte(demo.Configuration("http://"+fake.Addr)), "demo"); err != nil {
+		return errors.Join(fmt.Errorf("configure the demo: %w", err), running.Stop())
 	}
 	if err := c.greet(cli.Ctx, cli.Stdout, running); err != nil {
 		return errors.Join(err, running.Stop())

@@ -12,6 +12,8 @@ import (
 type keyCmd struct {
 	List   keyListCmd   `cmd:"" help:"List them, without their values."`
 	Rotate keyRotateCmd `cmd:"" help:"Replace one by a new one and print that."`
+
+	EndRotation keyEndRotationCmd `cmd:"" help:"End a rotation with overlap: the old one stops working."`
 }
 
 type keyListCmd struct {
@@ -52,6 +54,7 @@ type keyRotateCmd struct {
 	Name        string `arg:"" help:"Name of the SDK key, destination or listener."`
 	Project     string `help:"Project of an SDK key." placeholder:"NAME"`
 	Environment string `help:"Environment of an SDK key." placeholder:"NAME"`
+	Overlap     bool   `help:"Keep the old one good beside the new one until \"key end-rotation\"."`
 	JSON        bool   `name:"json" help:"Print the server's answer as JSON."`
 }
 
@@ -64,7 +67,13 @@ func (c *keyRotateCmd) Run(cli *cliContext) error {
 	if err != nil {
 		return err
 	}
-	body, err := json.Marshal(catalog.KeyRef{Kind: c.Kind, Name: c.Name, Project: c.Project, Environment: c.Environment})
+	if c.Overlap && c.Kind == "sdk" {
+		return usageError("--overlap is not for sdk keys: add a second one to the environment, and remove the first later")
+	}
+	body, err := json.Marshal(struct {
+		catalog.KeyRef
+		Overlap bool `json:"overlap"`
+	}{catalog.KeyRef{Kind: c.Kind, Name: c.Name, Project: c.Project, Environment: c.Environment}, c.Overlap})
 	if err != nil {
 		return err
 	}
@@ -72,10 +81,40 @@ func (c *keyRotateCmd) Run(cli *cliContext) error {
 	if _, err := client.json(cli.Ctx, ask{method: http.MethodPost, path: "/keys/rotate", body: body}, &made); err != nil {
 		return err
 	}
-	fmt.Fprintf(cli.Stderr, "the old %s key of %s no longer works; this is the new one, shown this once\n", c.Kind, c.Name)
+	old := "no longer works"
+	if c.Overlap {
+		old = fmt.Sprintf(`works until "causeway key end-rotation %s %s"`, c.Kind, c.Name)
+	}
+	fmt.Fprintf(cli.Stderr, "the old %s key of %s %s; this is the new one, shown this once\n", c.Kind, c.Name, old)
 	if c.JSON {
 		return printJSON(cli.Stdout, made)
 	}
 	_, err = fmt.Fprintln(cli.Stdout, made.Value)
 	return err
+}
+
+// keyEndRotationCmd ends a rotation with overlap.
+type keyEndRotationCmd struct {
+	serverFlags
+	Kind string `arg:"" enum:"destination,webhook,listener" help:"destination (its API key), webhook (a destination's secret) or listener."`
+	Name string `arg:"" help:"Name of the destination or listener."`
+}
+
+// Run says that it is done.
+func (c *keyEndRotationCmd) Run(cli *cliContext) error {
+	client, err := c.client(cli)
+	if err != nil {
+		return err
+	}
+	body, err := json.Marshal(catalog.KeyRef{Kind: c.Kind, Name: c.Name})
+	if err != nil {
+		return err
+	}
+	response, err := client.do(cli.Ctx, ask{method: http.MethodPost, path: "/keys/end-rotation", body: body})
+	if err != nil {
+		return err
+	}
+	_ = response.Body.Close() // it has none
+	fmt.Fprintf(cli.Stderr, "only the present %s key of %s works now\n", c.Kind, c.Name)
+	return nil
 }

@@ -28,8 +28,8 @@ func TestScripts(t *testing.T) {
 
 const scriptToken = "the-token-of-the-scripts"
 
-// serverCommand is "server FILE": it serves the configuration on a free port
-// until the script ends, and sets CAUSEWAY_SERVER and CAUSEWAY_TOKEN.
+// serverCommand is "server FILE": it serves on a free port until the script
+// ends, applies the configuration, which can be changed after, and sets CAUSEWAY_SERVER and CAUSEWAY_TOKEN.
 func serverCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: server FILE")
@@ -39,7 +39,7 @@ func serverCommand(ts *testscript.TestScript, neg bool, args []string) {
 	done := make(chan int, 1)
 	go func() {
 		done <- run(ctx, []string{
-			"serve", "--config", ts.MkAbs(args[0]), "--data", ts.MkAbs("data"), "--listen", "127.0.0.1:0",
+			"serve", "--data", ts.MkAbs("data"), "--listen", "127.0.0.1:0",
 			"--admin-token", scriptToken, "--log-level", "error", "--min-free-disk", "1MiB",
 		}, strings.NewReader(""), io.Discard, writer)
 		_ = writer.Close()
@@ -71,6 +71,10 @@ func serverCommand(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Setenv("CAUSEWAY_SERVER", base)
 		ts.Setenv("CAUSEWAY_TOKEN", scriptToken)
 		waitReady(ts, base)
+		apply := []string{"apply", ts.MkAbs(args[0]), "--server", base, "--token", scriptToken}
+		if code := run(ctx, apply, strings.NewReader(""), io.Discard, io.Discard); code != exitDone {
+			ts.Fatalf("the configuration is not applied: exit code %d", code)
+		}
 	case <-time.After(30 * time.Second):
 		ts.Fatalf("the server does not start within 30 s")
 	}
@@ -100,7 +104,7 @@ func shell(t *testing.T, stdin string, args ...string) (stdout, stderr string, c
 
 func TestEveryVerbExplainsItself(t *testing.T) {
 	for _, verb := range []string{
-		"", "serve", "demo", "validate", "translate", "apply", "export", "key list", "key rotate", "tail", "trace", "replay",
+		"", "serve", "demo", "validate", "translate", "apply", "export", "key list", "key rotate", "key end-rotation", "tail", "trace", "replay",
 		"send track", "send identify", "send page", "send screen", "send group", "healthcheck", "version",
 	} {
 		stdout, stderr, code := shell(t, "", append(strings.Fields(verb), "--help")...)

@@ -184,6 +184,48 @@ func TestKeysAreListedAndRotated(t *testing.T) {
 	}
 }
 
+func TestARotationWithOverlapIsEndedByItself(t *testing.T) {
+	r := configured(t)
+	r.do("POST", "/admin/v1/keys/rotate", `{"kind":"webhook","name":"events","overlap":true}`)
+	d, _ := r.catalog.Snapshot().Destination("events")
+	if keys := r.get("/admin/v1/keys"); !d.CheckSecret("hook-secret") || !strings.Contains(keys.body, `"previous":"sha256:`) {
+		t.Errorf("the old secret does not work beside the new one: %s", keys.body)
+	}
+	for body, want := range map[string]int{`{"kind":"webhook","name":"events"}`: http.StatusNoContent, `{"kind":"webhook","name":"none"}`: http.StatusNotFound} {
+		if got := r.do("POST", "/admin/v1/keys/end-rotation", body); got.status != want {
+			t.Errorf("%s: %d %s", body, got.status, got.body)
+		}
+	}
+	if d, _ := r.catalog.Snapshot().Destination("events"); d.CheckSecret("hook-secret") {
+		t.Error("the old secret still works")
+	}
+}
+
+func TestAConfigurationFromAFileIsNotChangedBehindItsBack(t *testing.T) {
+	r := configured(t)
+	doc, findings := catalog.Decode("", []byte(configuration), nil)
+	if len(findings) > 0 {
+		t.Fatal(findings)
+	}
+	if _, err := r.catalog.ApplyFile(t.Context(), "/etc/causeway/shop.yaml", doc); err != nil {
+		t.Fatal(err)
+	}
+	for _, got := range []answer{
+		r.do("PUT", "/admin/v1/catalog", strings.Replace(configuration, "account]", "account, device]", 1), "If-Match", "*"),
+		r.do("POST", "/admin/v1/keys/rotate", `{"kind":"destination","name":"events"}`),
+	} {
+		if p := got.problem(t); got.status != http.StatusConflict || p.Code != "configuration_from_file" || !strings.Contains(p.Detail, "shop.yaml; edit the file and send SIGHUP") {
+			t.Errorf("got %d %s", got.status, got.body)
+		}
+	}
+	if got := r.do("PUT", "/admin/v1/catalog?dryRun=true", configuration); got.status != http.StatusOK {
+		t.Errorf("a plan is refused: %d %s", got.status, got.body)
+	}
+	if got := r.get("/admin/v1/status"); !strings.Contains(got.body, `"configurationFile":"shop.yaml"`) {
+		t.Errorf("the status does not say so: %s", got.body)
+	}
+}
+
 func TestTheAuditLogIsPagedNewestFirst(t *testing.T) {
 	r := configured(t)
 	for range 4 {

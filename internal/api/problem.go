@@ -64,6 +64,7 @@ func asProblem(err error) *Problem {
 	var p *Problem
 	var tooLarge *http.MaxBytesError
 	var tried *playground.Error
+	var fromFile *catalog.FileError
 	switch {
 	case errors.As(err, &p):
 		return p
@@ -71,6 +72,8 @@ func asProblem(err error) *Problem {
 		p = refuse(statusOf(tried), tried.Code, "%s", tried.Text)
 		p.Findings = tried.Findings
 		return p
+	case errors.As(err, &fromFile):
+		p = refuse(http.StatusConflict, "configuration_from_file", "Nothing was changed: %v.", fromFile)
 	case errors.As(err, &tooLarge):
 		p = refuse(http.StatusRequestEntityTooLarge, "body_too_large", "The body is over %d bytes, the limit of this route. Send less at a time.", tooLarge.Limit)
 	case errors.Is(err, store.ErrCursor), errors.Is(err, stream.ErrCursor):

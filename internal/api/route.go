@@ -56,6 +56,7 @@ var routes = []route{
 	{method: "GET", pattern: "/admin/v1/projects/{project}", need: auth.Change, handle: (*Server).project},
 	{method: "GET", pattern: "/admin/v1/keys", need: auth.Change, handle: (*Server).keys},
 	{method: "POST", pattern: "/admin/v1/keys/rotate", need: auth.Change, handle: (*Server).rotateKey},
+	{method: "POST", pattern: "/admin/v1/keys/end-rotation", need: auth.Change, handle: (*Server).endRotation},
 	{method: "GET", pattern: "/admin/v1/audit", need: auth.Administer, query: []string{"limit", "cursor"}, handle: (*Server).audit},
 
 	{method: "GET", pattern: "/admin/v1/users", need: auth.Administer, handle: (*Server).users},

@@ -59,13 +59,14 @@ func (s *Server) status(r *request) error {
 		StartedAt       time.Time     `json:"startedAt"`
 		UptimeSeconds   int64         `json:"uptimeSeconds"`
 		CatalogRevision uint64        `json:"catalogRevision"`
+		File            string        `json:"configurationFile,omitempty"` // that alone changes the configuration
 		StoreBytes      int64         `json:"storeBytes"`
 		Streams         []shownStream `json:"streams"`
 		DeadLetters     int           `json:"deadLetters"`
 		Ready           bool          `json:"ready"`
 		Checks          []Check       `json:"checks"`
 	}{
-		s.version, s.started.UTC(), int64(time.Since(s.started).Seconds()), s.catalog.Snapshot().Revision,
+		s.version, s.started.UTC(), int64(time.Since(s.started).Seconds()), s.catalog.Snapshot().Revision, s.catalog.File(),
 		size, streams, dead, ready, checks,
 	})
 }

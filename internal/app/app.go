@@ -299,12 +299,23 @@ func (a *App) Reload(ctx context.Context) (catalog.Change, error) {
 	if len(findings) > 0 {
 		return catalog.Change{}, &FindingsError{findings}
 	}
-	change, err := a.catalog.Apply(ctx, doc, "file "+filepath.Base(a.opt.ConfigFile), 0)
+	change, err := a.catalog.ApplyFile(ctx, a.opt.ConfigFile, doc)
 	if err != nil {
 		return change, fmt.Errorf("apply %s: %w", a.opt.ConfigFile, err)
 	}
 	a.log.Info("configuration applied", "file", a.opt.ConfigFile, "revision", change.Revision, "differences", len(change.Differences))
 	return change, nil
+}
+
+// Configure applies a configuration that belongs to no file: the console and
+// the admin API may change it from then on.
+func (a *App) Configure(ctx context.Context, text []byte, actor string) error {
+	doc, findings := catalog.Decode("", text, a.opt.Environ)
+	if len(findings) > 0 {
+		return &FindingsError{findings}
+	}
+	_, err := a.catalog.Apply(ctx, doc, actor, 0)
+	return err
 }
 
 func (a *App) startPipeline(context.Context) error {

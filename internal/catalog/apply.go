@@ -70,7 +70,37 @@ const FromEmpty = math.MaxUint64
 //
 // With ifRevision 0 a lost race is tried again on what is there then. With a
 // revision it never is: the caller decides.
+//
+// *FileError: the configuration comes from a file, and only that may change it.
 func (c *Catalog) Apply(ctx context.Context, doc *Document, actor string, ifRevision uint64) (Change, error) {
+	if err := c.editable(); err != nil {
+		return Change{}, err
+	}
+	return c.apply(ctx, doc, actor, ifRevision)
+}
+
+// Edit changes what is there: edit is given a copy of the present document and
+// changes that. It is called again, on a newer copy, when another node was
+// first. What edit returns as an error is returned as it is, and nothing
+// changes; the other errors are those of Apply.
+func (c *Catalog) Edit(ctx context.Context, actor string, edit func(*Document) error) (Change, error) {
+	if err := c.editable(); err != nil {
+		return Change{}, err
+	}
+	return c.change(ctx, actor, 0, func(current *Snapshot) (plan, error) {
+		doc := current.Document()
+		if err := edit(doc); err != nil {
+			return plan{}, err
+		}
+		p, found := c.prepare(doc, current)
+		if len(found) > 0 {
+			return plan{}, &InvalidError{found}
+		}
+		return p, nil
+	})
+}
+
+func (c *Catalog) apply(ctx context.Context, doc *Document, actor string, ifRevision uint64) (Change, error) {
 	return c.change(ctx, actor, ifRevision, func(current *Snapshot) (plan, error) {
 		p, found := c.prepare(doc, current)
 		if len(found) > 0 {

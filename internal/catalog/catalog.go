@@ -62,6 +62,8 @@ type Catalog struct {
 	snapshot atomic.Pointer[Snapshot]
 	token    atomic.Pointer[adminToken]
 
+	file atomic.Pointer[origin] // where the configuration comes from; nil: from whoever changes it
+
 	writing chan struct{} // holds one token: one change at a time on this node
 
 	mu      sync.Mutex

@@ -454,7 +454,7 @@ func TestALostRaceIsStaleWithARevisionAndTriedAgainWithout(t *testing.T) {
 	// Rotations of whatever is there are tried again until they win.
 	for _, c := range []*Catalog{one, two, one, two} {
 		wg.Go(func() {
-			if _, err := c.RotateKey(t.Context(), KeyRef{Kind: "destination", Name: "In"}, "test"); err != nil {
+			if _, err := c.RotateKey(t.Context(), KeyRef{Kind: "destination", Name: "In"}, false, "test"); err != nil {
 				t.Error(err)
 			}
 		})

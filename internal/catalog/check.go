@@ -39,18 +39,22 @@ func checkCredentials(doc *Document, found *findings) {
 	}
 	first := make(map[use]string)
 	for _, s := range doc.slots() {
-		if s.kind != sdkSlot && s.kind != destinationSlot {
+		kind := s.kind
+		if kind == previousDestinationSlot {
+			kind = destinationSlot // both open the same door
+		}
+		if kind != sdkSlot && kind != destinationSlot {
 			continue // of the others the route names the object
 		}
 		d, ok := s.secret.hashOf()
 		if !ok {
 			continue
 		}
-		if path, taken := first[use{s.kind, d}]; taken {
+		if path, taken := first[use{kind, d}]; taken {
 			found.add(s.path, "Give each its own, or leave it out to have one made.", "the same key is used at %s", path)
 			continue
 		}
-		first[use{s.kind, d}] = s.path
+		first[use{kind, d}] = s.path
 	}
 }
 
@@ -297,8 +301,10 @@ func (c *checker) secret(s slot) {
 func (c *checker) plain(s slot, text string) {
 	key := lastName(s.path)
 	inner := func(r rune) bool { return unicode.IsControl(r) || r == utf8.RuneError }
-	if s.kind != webhookSlot && s.kind != signingSlot && s.kind != listenerSlot {
-		inner = func(r rune) bool { return notInAToken(r) } // it travels in an Authorization header, with a scheme before it
+	switch s.kind {
+	case webhookSlot, previousWebhookSlot, signingSlot, listenerSlot, previousListenerSlot:
+	default:
+		inner = notInAToken // it travels in an Authorization header, with a scheme before it
 	}
 	switch {
 	case text == masked:
@@ -309,7 +315,7 @@ func (c *checker) plain(s slot, text string) {
 		c.add(s.path, "Take them away; a secret read from a file often ends in a line break.", "%s has blanks or a line break around it", key)
 	case strings.ContainsFunc(text, inner):
 		c.add(s.path, "Use letters, digits and punctuation.", "%s has a character that cannot be sent in a header", key)
-	case (s.kind == writeKeySlot || s.kind == destinationSlot) && strings.Contains(text, ":"):
+	case (s.kind == writeKeySlot || s.kind == destinationSlot || s.kind == previousDestinationSlot) && strings.Contains(text, ":"):
 		c.add(s.path, "Use a key without a colon: Basic authentication ends the key there.", "%s has a colon in it", key)
 	case s.kind == sdkSlot && utf8.RuneCountInString(text) < minSDKKey:
 		c.add(s.path, "Use a longer one, or leave it out to have one made; Split SDKs do not start with less.", "%s is shorter than %d characters", key, minSDKKey)

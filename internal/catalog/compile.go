@@ -147,6 +147,13 @@ func (c *Catalog) addDestination(s *Snapshot, p *Project, project *ProjectSpec, 
 			return fmt.Errorf("signing secret of destination %q: %w", spec.Name, err)
 		}
 	}
+	if previous, ok := spec.PreviousAPIKey.hashOf(); ok {
+		d.previousKey = &previous
+		s.destinationOf[previous] = d
+	}
+	if previous, ok := spec.Webhook.PreviousSecret.hashOf(); ok {
+		d.previousSecret = &previous
+	}
 	s.destinations = append(s.destinations, d)
 	s.destinationBy[d.Name], s.destinationBy[d.ID] = d, d
 	s.destinationOf[d.key] = d
@@ -194,6 +201,9 @@ func (s *Snapshot) addListener(p *Project, spec *ListenerSpec) error {
 		return fmt.Errorf("the secret of listener %q is not stored as a hash", spec.Name)
 	}
 	l := &Listener{ID: Slug(spec.Name), Name: spec.Name, Kind: spec.Kind, Environment: e, Limits: spec.Limits, secret: d}
+	if previous, ok := spec.PreviousSecret.hashOf(); ok {
+		l.previous = &previous
+	}
 	s.listeners = append(s.listeners, l)
 	s.listenerBy[l.Name], s.listenerBy[l.ID] = l, l
 	return nil

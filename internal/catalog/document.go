@@ -135,8 +135,10 @@ type DestinationSpec struct {
 	RepairNames      bool           `json:"repairNames" yaml:"repairNames"`           // R6
 	AcceptOwnEcho    bool           `json:"acceptOwnEcho" yaml:"acceptOwnEcho"`       // R16
 	APIKey           Secret         `json:"apiKey" yaml:"apiKey"`                     // also the write key of the tracking routes; left out: generated
-	Webhook          WebhookSpec    `json:"webhook" yaml:"webhook"`
-	Limits           Limits         `json:"limits,omitzero" yaml:"limits,omitempty"` // zero fields: those of the server
+	// PreviousAPIKey is the key before the last rotation, good until it is ended.
+	PreviousAPIKey Secret      `json:"previousApiKey,omitzero" yaml:"previousApiKey,omitempty"`
+	Webhook        WebhookSpec `json:"webhook" yaml:"webhook"`
+	Limits         Limits      `json:"limits,omitzero" yaml:"limits,omitempty"` // zero fields: those of the server
 }
 
 // IdentitiesSpec maps Segment identities to traffic types, in order (R3).
@@ -160,17 +162,21 @@ type NamedSpec struct {
 
 // WebhookSpec is the destination's webhook route, which is always there.
 type WebhookSpec struct {
-	Secret        Secret `json:"secret" yaml:"secret"`               // left out: generated
-	SigningSecret Secret `json:"signingSecret" yaml:"signingSecret"` // key of X-Signature; left out: no signature wanted
+	Secret Secret `json:"secret" yaml:"secret"` // left out: generated
+	// PreviousSecret is the secret before the last rotation, good until it is ended.
+	PreviousSecret Secret `json:"previousSecret,omitzero" yaml:"previousSecret,omitempty"`
+	SigningSecret  Secret `json:"signingSecret" yaml:"signingSecret"` // key of X-Signature; left out: no signature wanted
 }
 
 // ListenerSpec takes impressions that others collected.
 type ListenerSpec struct {
-	Name        string        `json:"name" yaml:"name"` // unique per server, as the id made from it
-	Environment string        `json:"environment" yaml:"environment"`
-	Kind        string        `json:"kind" yaml:"kind"`     // FMEWebhook or ImpressionListener
-	Secret      Secret        `json:"secret" yaml:"secret"` // left out: generated
-	Limits      RequestLimits `json:"limits,omitzero" yaml:"limits,omitempty"`
+	Name        string `json:"name" yaml:"name"` // unique per server, as the id made from it
+	Environment string `json:"environment" yaml:"environment"`
+	Kind        string `json:"kind" yaml:"kind"`     // FMEWebhook or ImpressionListener
+	Secret      Secret `json:"secret" yaml:"secret"` // left out: generated
+	// PreviousSecret is the secret before the last rotation, good until it is ended.
+	PreviousSecret Secret        `json:"previousSecret,omitzero" yaml:"previousSecret,omitempty"`
+	Limits         RequestLimits `json:"limits,omitzero" yaml:"limits,omitempty"`
 }
 
 // The kinds of listeners.

@@ -311,7 +311,7 @@ func TestARotatedKeyChangesNoChangeNumber(t *testing.T) {
 	doc := mustDecode(t, strings.Replace(small, "trafficTypes: [user]", "trafficTypes: [user]\n    flags: [{name: f, trafficType: user, killed: true}]", 1))
 	apply(t, c, doc)
 	before := serving(t, c, "production").ChangeNumber
-	if _, err := c.RotateKey(t.Context(), KeyRef{Kind: "destination", Name: "In"}, "test"); err != nil {
+	if _, err := c.RotateKey(t.Context(), KeyRef{Kind: "destination", Name: "In"}, false, "test"); err != nil {
 		t.Fatal(err)
 	}
 	if got := serving(t, c, "production").ChangeNumber; got != before || got < 0 {

@@ -22,13 +22,20 @@ type Key struct {
 	// Hint tells keys apart: the first 8 digits of the key's SHA-256, which
 	// whoever holds the key can compute and nobody can compute the key from.
 	Hint string `json:"hint"`
+	// Previous is the hint of the credential of before, while a rotation is
+	// under way.
+	Previous string `json:"previous,omitempty"`
 }
 
 // Keys lists the credentials that Causeway gives out, in configuration order.
 func (c *Catalog) Keys() []Key {
 	list := []Key{}
 	for _, s := range c.Snapshot().document.slots() {
-		if d, ok := s.secret.hashOf(); ok && s.kind.prefix() != "" {
+		d, ok := s.secret.hashOf()
+		switch {
+		case ok && s.kind.isPrevious():
+			list[len(list)-1].Previous = d.fingerprint() // stands right behind its own
+		case ok && s.kind.prefix() != "":
 			ref := KeyRef{Kind: string(s.kind), Project: s.project, Environment: s.environment, Name: s.name}
 			list = append(list, Key{KeyRef: ref, Type: s.keyType, Hint: d.fingerprint()})
 		}
@@ -36,31 +43,66 @@ func (c *Catalog) Keys() []Key {
 	return list
 }
 
-// RotateKey replaces a credential by a new one, which it returns this once. The
-// old one stops working on this node now and on the others within moments. A
-// file that gives the credential itself sets it back when it is applied.
+// RotateKey replaces a credential by a new one, which it returns this once.
+// With overlap the old one stays good beside it until EndRotation; without, it
+// stops working on this node now and on the others within moments. SDK keys
+// have no overlap: an environment takes any number of them.
 //
-// *UnknownKeyError: there is no such credential.
-func (c *Catalog) RotateKey(ctx context.Context, what KeyRef, actor string) (GeneratedSecret, error) {
+// *UnknownKeyError: there is no such credential. *FileError: it stands in the
+// file that the configuration comes from.
+func (c *Catalog) RotateKey(ctx context.Context, what KeyRef, overlap bool, actor string) (GeneratedSecret, error) {
 	var made GeneratedSecret
-	_, err := c.change(ctx, actor, 0, func(current *Snapshot) (plan, error) {
-		p := plan{document: current.Document()}
-		for _, s := range p.document.slots() {
-			if !s.is(what) {
-				continue
+	err := c.changeKey(ctx, what, actor, func(now, previous *slot, p *plan) {
+		if previous != nil {
+			*previous.secret = Secret{}
+			if overlap {
+				*previous.secret = *now.secret
 			}
-			made = GeneratedSecret{Path: s.path, Name: s.name, Value: generate(s.kind.prefix())}
-			*s.secret = NewSecret(made.Value).hashed()
-			p.change.Generated = []GeneratedSecret{made}
-			p.change.Differences = difference(current.document, p.document)
-			return p, nil
 		}
-		return plan{}, &UnknownKeyError{what}
+		made = GeneratedSecret{Path: now.path, Name: now.name, Value: generate(now.kind.prefix())}
+		*now.secret = NewSecret(made.Value).hashed()
+		p.change.Generated = []GeneratedSecret{made}
 	})
 	if err != nil {
 		return GeneratedSecret{}, err
 	}
 	return made, nil
+}
+
+// EndRotation takes the credential of before away. Errors are those of
+// RotateKey; when there is none, nothing changes.
+func (c *Catalog) EndRotation(ctx context.Context, what KeyRef, actor string) error {
+	return c.changeKey(ctx, what, actor, func(_, previous *slot, _ *plan) {
+		if previous != nil {
+			*previous.secret = Secret{}
+		}
+	})
+}
+
+// changeKey changes one credential; previous is nil for kinds without overlap.
+func (c *Catalog) changeKey(ctx context.Context, what KeyRef, actor string, edit func(now, previous *slot, p *plan)) error {
+	_, err := c.change(ctx, actor, 0, func(current *Snapshot) (plan, error) {
+		p := plan{document: current.Document()}
+		slots := p.document.slots()
+		for i := range slots {
+			now := &slots[i]
+			if !now.is(what) {
+				continue
+			}
+			if err := c.rotatable(now.owner); err != nil {
+				return plan{}, err
+			}
+			var previous *slot
+			if now.kind.previous() != "" {
+				previous = &slots[i+1] // stands right behind it
+			}
+			edit(now, previous, &p)
+			p.change.Differences = difference(current.document, p.document)
+			return p, nil
+		}
+		return plan{}, &UnknownKeyError{what}
+	})
+	return err
 }
 
 // is reports whether the slot is the one that ref names.

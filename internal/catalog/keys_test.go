@@ -27,7 +27,7 @@ func TestKeysAreListedWithoutValuesAndRotated(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	for _, ref := range c.Keys() {
-		made, err := c.RotateKey(t.Context(), ref.KeyRef, "test")
+		made, err := c.RotateKey(t.Context(), ref.KeyRef, false, "test")
 		if err != nil || made.Value == "" {
 			t.Errorf("%+v: %v", ref, err)
 		}
@@ -44,7 +44,7 @@ func TestKeysAreListedWithoutValuesAndRotated(t *testing.T) {
 	}
 	var unknown *UnknownKeyError
 	for _, ref := range []KeyRef{{Kind: "sdk", Name: "backend"}, {Kind: "source", Name: "prod-impressions"}, {Kind: "listener", Name: "x"}} {
-		if _, err := c.RotateKey(t.Context(), ref, "test"); !errors.As(err, &unknown) {
+		if _, err := c.RotateKey(t.Context(), ref, false, "test"); !errors.As(err, &unknown) {
 			t.Errorf("%+v: %v", ref, err)
 		}
 	}

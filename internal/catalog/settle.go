@@ -16,7 +16,12 @@ func (c *Catalog) prepare(doc *Document, current *Snapshot) (plan, []Finding) {
 	for _, s := range current.document.slots() {
 		kept[s.owner] = *s.secret
 	}
+	left := false // the credential before this one in the document was left out
 	for _, s := range p.document.slots() {
+		if s.kind.isPrevious() && left && s.secret.IsZero() {
+			*s.secret = kept[s.owner] // a file that says nothing of credentials ends no rotation
+		}
+		left = s.secret.IsZero()
 		c.settle(&p, found, s, kept[s.owner])
 	}
 	checkCredentials(p.document, found) // again: kept secrets may equal given ones

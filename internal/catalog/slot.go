@@ -12,11 +12,36 @@ const (
 	listenerSlot    slotKind = "listener"
 	writeKeySlot    slotKind = "source"
 	signingSlot     slotKind = "signing"
+
+	// The credentials of before, while a rotation is under way.
+	previousDestinationSlot slotKind = "previous_destination"
+	previousWebhookSlot     slotKind = "previous_webhook"
+	previousListenerSlot    slotKind = "previous_listener"
 )
+
+// previous is the kind of the credential that this one had before a rotation.
+// Empty: this kind has no second one.
+func (k slotKind) previous() slotKind {
+	switch k {
+	case destinationSlot:
+		return previousDestinationSlot
+	case webhookSlot:
+		return previousWebhookSlot
+	case listenerSlot:
+		return previousListenerSlot
+	}
+	return ""
+}
 
 // sealed reports whether the credential is needed in plain again: sent on, or
 // used to compute with. The others are only compared, so their hash is enough.
 func (k slotKind) sealed() bool { return k == writeKeySlot || k == signingSlot }
+
+// isPrevious reports whether the slot's credential is one of before. It stands
+// right behind the one it belongs to.
+func (k slotKind) isPrevious() bool {
+	return k == previousDestinationSlot || k == previousWebhookSlot || k == previousListenerSlot
+}
 
 // prefix makes a generated credential recognisable, for people and for
 // scanners of leaked secrets. Empty: this kind is never generated.
@@ -86,7 +111,9 @@ func (s *SegmentSpec) slots(project, path string) []slot {
 			secret *Secret
 		}{
 			{destinationSlot, "apiKey", &d.APIKey},
+			{previousDestinationSlot, "previousApiKey", &d.PreviousAPIKey},
 			{webhookSlot, "webhook.secret", &d.Webhook.Secret},
+			{previousWebhookSlot, "webhook.previousSecret", &d.Webhook.PreviousSecret},
 			{signingSlot, "webhook.signingSecret", &d.Webhook.SigningSecret},
 		} {
 			of.kind, of.path, of.secret = field.kind, at+"."+field.key, field.secret
@@ -96,11 +123,19 @@ func (s *SegmentSpec) slots(project, path string) []slot {
 	}
 	for i := range s.Listeners {
 		l := &s.Listeners[i]
-		list = append(list, slot{
-			kind: listenerSlot, path: fmt.Sprintf("%s.listeners[%d].secret", path, i),
-			owner:   fmt.Sprintf("listeners[%s].secret", l.Name),
-			project: project, environment: l.Environment, name: l.Name, secret: &l.Secret,
-		})
+		of := slot{project: project, environment: l.Environment, name: l.Name}
+		for _, field := range []struct {
+			kind   slotKind
+			key    string
+			secret *Secret
+		}{
+			{listenerSlot, "secret", &l.Secret},
+			{previousListenerSlot, "previousSecret", &l.PreviousSecret},
+		} {
+			of.kind, of.path, of.secret = field.kind, fmt.Sprintf("%s.listeners[%d].%s", path, i, field.key), field.secret
+			of.owner = fmt.Sprintf("listeners[%s].%s", l.Name, field.key)
+			list = append(list, of)
+		}
 	}
 	return list
 }

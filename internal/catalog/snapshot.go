@@ -81,14 +81,27 @@ type Destination struct {
 	Limits      Limits
 
 	key, secret digest
-	signing     Secret // plain
+	// Those of before, while a rotation is under way; nil: none.
+	previousKey, previousSecret *digest
+	signing                     Secret // plain
 }
 
 // CheckKey reports, in constant time, whether key is the destination's API key.
-func (d *Destination) CheckKey(key string) bool { return d.key.matches(key) }
+func (d *Destination) CheckKey(key string) bool { return matchesEither(d.key, d.previousKey, key) }
 
 // CheckSecret reports, in constant time, whether secret is the webhook's secret.
-func (d *Destination) CheckSecret(secret string) bool { return d.secret.matches(secret) }
+func (d *Destination) CheckSecret(secret string) bool {
+	return matchesEither(d.secret, d.previousSecret, secret)
+}
+
+// matchesEither compares with the credential and the one before it.
+func matchesEither(now digest, previous *digest, presented string) bool {
+	ok := now.matches(presented)
+	if previous == nil {
+		return ok
+	}
+	return previous.matches(presented) || ok
+}
 
 // SigningSecret is the key of the webhook's X-Signature; nil: no signature is required (R32).
 func (d *Destination) SigningSecret() []byte {
@@ -105,11 +118,14 @@ type Listener struct {
 	Environment *Environment
 	Limits      RequestLimits
 
-	secret digest
+	secret   digest
+	previous *digest // of before, while a rotation is under way; nil: none
 }
 
 // CheckSecret reports, in constant time, whether secret is the listener's secret.
-func (l *Listener) CheckSecret(secret string) bool { return l.secret.matches(secret) }
+func (l *Listener) CheckSecret(secret string) bool {
+	return matchesEither(l.secret, l.previous, secret)
+}
 
 // Document is a copy of the configuration with secrets in their opaque texts.
 func (s *Snapshot) Document() *Document { return s.document.clone() }

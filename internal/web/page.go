@@ -68,9 +68,12 @@ func notFound(format string, args ...any) error {
 func asProblem(err error) *problem {
 	var p *problem
 	var tooLarge *http.MaxBytesError
+	var fromFile *catalog.FileError
 	switch {
 	case errors.As(err, &p):
 		return p
+	case errors.As(err, &fromFile):
+		return &problem{http.StatusConflict, "The configuration comes from a file", fmt.Sprintf("Nothing was changed: %v.", fromFile), err}
 	case errors.As(err, &tooLarge):
 		return &problem{http.StatusRequestEntityTooLarge, "Too large", fmt.Sprintf("That was over %d KiB, the limit here. Send less at a time.", tooLarge.Limit>>10), err}
 	case errors.Is(err, store.ErrCursor), errors.Is(err, stream.ErrCursor):
