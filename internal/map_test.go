@@ -29,7 +29,7 @@ var allowed = map[string][]string{
 	"store/storetest":     {"store", "fme", "reason"},
 	"catalog":             {"fme", "segment", "translate", "stream", "reason"},
 	"ingest":              {"segment", "fme", "catalog", "stream", "tail", "reason", "peer", "cors"},
-	"flags":               {"fme", "catalog", "cors"},
+	"flags":               {"fme", "catalog", "cors", "peer"},
 	"pipeline":            {"segment", "fme", "translate", "catalog", "stream", "store", "tail", "reason"},
 	"deliver":             {"segment", "catalog", "stream", "store", "tail", "reason"},
 	"playground":          {"segment", "fme", "translate", "catalog", "reason"},

@@ -29,6 +29,7 @@ import (
 	"causeway/internal/catalog"
 	"causeway/internal/deliver"
 	"causeway/internal/ingest"
+	"causeway/internal/peer"
 	"causeway/internal/pipeline"
 	"causeway/internal/store"
 	"causeway/internal/store/duckdb"
@@ -96,19 +97,20 @@ type App struct {
 	metrics *prometheus.Registry
 	started time.Time
 
-	streams  *stream.Streams
-	store    *duckdb.Store
-	catalog  *catalog.Catalog
-	tail     tail.Hub
-	feed     *tail.Feed // of the tail, for live streams of the API and the console
-	pipeline *pipeline.Pipeline
-	deliver  *deliver.Deliver
-	accounts *auth.Accounts
-	ingest   *ingest.Server
-	api      *api.Server
-	web      *web.Server
-	ready    []*probe
-	doors    []*door
+	streams   *stream.Streams
+	store     *duckdb.Store
+	catalog   *catalog.Catalog
+	tail      tail.Hub
+	feed      *tail.Feed // of the tail, for live streams of the API and the console
+	pipeline  *pipeline.Pipeline
+	deliver   *deliver.Deliver
+	accounts  *auth.Accounts
+	ingest    *ingest.Server
+	strangers *peer.Limiter
+	api       *api.Server
+	web       *web.Server
+	ready     []*probe
+	doors     []*door
 
 	certificate *certificate // nil: no TLS
 

@@ -39,9 +39,10 @@ type door struct {
 // openDoors opens the listeners last, when everything behind them runs.
 func (a *App) openDoors(context.Context) error {
 	var err error
+	a.strangers = peer.NewStrangers()
 	a.ingest, err = ingest.New(ingest.Options{
 		Snapshot: a.catalog.Snapshot, Append: a.streams.Append, Tail: &a.tail, Metrics: a.metrics, Log: a.log,
-		Limits: a.opt.Limits,
+		Limits: a.opt.Limits, Strangers: a.strangers,
 	})
 	if err != nil {
 		return err

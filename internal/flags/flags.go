@@ -19,6 +19,7 @@ import (
 	"cmp"
 	"errors"
 	"log/slog"
+	"math"
 	"net/http"
 	"runtime/debug"
 	"strconv"
@@ -30,6 +31,7 @@ import (
 	"causeway/internal/catalog"
 	"causeway/internal/cors"
 	"causeway/internal/fme"
+	"causeway/internal/peer"
 )
 
 // Options says what a Server works with.
@@ -40,14 +42,18 @@ type Options struct {
 	Metrics prometheus.Registerer
 	// Log receives what an operator must know. Default: slog.Default().
 	Log *slog.Logger
+	// Strangers bounds the requests of an address without a known key.
+	// Default: one of this room alone.
+	Strangers *peer.Limiter
 }
 
 // Server serves the routes that SDKs read.
 type Server struct {
-	snapshot func() *catalog.Snapshot
-	log      *slog.Logger
-	requests *prometheus.CounterVec
-	seconds  *prometheus.HistogramVec
+	snapshot  func() *catalog.Snapshot
+	log       *slog.Logger
+	strangers *peer.Limiter
+	requests  *prometheus.CounterVec
+	seconds   *prometheus.HistogramVec
 
 	mu    sync.Mutex
 	views map[fme.EnvironmentID]*view // the latest of each environment
@@ -62,8 +68,12 @@ func New(o Options) (*Server, error) {
 	if o.Metrics == nil {
 		o.Metrics = prometheus.NewRegistry()
 	}
+	if o.Strangers == nil {
+		o.Strangers = peer.NewStrangers()
+	}
 	s := &Server{
-		snapshot: o.Snapshot, log: cmp.Or(o.Log, slog.Default()), views: make(map[fme.EnvironmentID]*view),
+		strangers: o.Strangers,
+		snapshot:  o.Snapshot, log: cmp.Or(o.Log, slog.Default()), views: make(map[fme.EnvironmentID]*view),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "causeway_flags_requests_total", Help: "Requests of SDKs that read, by route and status.",
 		}, []string{"route", "code"}),
@@ -129,6 +139,11 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	case route.open || s.admit(c):
 		route.handle(c)
 	default:
+		if wait := s.strangers.Take(peer.Address(r.RemoteAddr), time.Now()); wait > 0 {
+			w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
+			c.answer(http.StatusTooManyRequests, "")
+			return
+		}
 		// Without a body, as the Split Proxy.
 		c.answer(http.StatusUnauthorized, "")
 	}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -54,6 +55,26 @@ func TestWithoutAKnownKeyTheAnswerIs401WithoutABody(t *testing.T) {
 			t.Errorf("%s in lower case: %d", path, got.StatusCode)
 		}
 	}
+}
+
+func TestWhoGuessesKeysIsSlowedDownAndNobodyElse(t *testing.T) {
+	r := start(t)
+	r.apply("", "")
+	for range 400 {
+		got := r.do(http.MethodGet, "/api/splitChanges", "Authorization", "Bearer wrong")
+		text(t, got)
+		if got.StatusCode == http.StatusUnauthorized {
+			continue
+		}
+		if wait, err := strconv.Atoi(got.Header.Get("Retry-After")); got.StatusCode != http.StatusTooManyRequests || err != nil || wait < 1 {
+			t.Errorf("a guess: %d, Retry-After %q", got.StatusCode, got.Header.Get("Retry-After"))
+		}
+		if got := r.do(http.MethodGet, "/api/splitChanges", "Authorization", "Bearer "+serverKey); got.StatusCode != http.StatusOK {
+			t.Errorf("the right key from the same address: %d", got.StatusCode)
+		}
+		return
+	}
+	t.Error("400 wrong keys in a row were each answered 401")
 }
 
 func TestSplitChangesHasTheFormOfTheAskedVersion(t *testing.T) {

@@ -72,6 +72,9 @@ type Options struct {
 	// listeners have only their own: the Split SDKs and Harness FME lose what is
 	// answered 429. Default: no bounds.
 	Limits catalog.Limits
+	// Strangers bounds the requests of an address without a known credential.
+	// Default: one of this room alone.
+	Strangers *peer.Limiter
 }
 
 // Server serves the data routes.
@@ -84,8 +87,7 @@ type Server struct {
 	warn    rate.Sometimes
 	waits   waits
 
-	quotas    quotas
-	strangers *peer.Limiter // who sends no key or a wrong one
+	quotas quotas
 }
 
 // New makes a Server. It fails when a required option is missing or a metric
@@ -107,10 +109,12 @@ func New(o Options) (*Server, error) {
 	o.AppendWait = cmp.Or(o.AppendWait, 4*time.Second)
 	o.BodyWait = cmp.Or(o.BodyWait, 30*time.Second)
 	o.MaxHeldBytes = cmp.Or(o.MaxHeldBytes, 256<<20)
+	if o.Strangers == nil {
+		o.Strangers = peer.NewStrangers()
+	}
 	s := &Server{
 		opt: o, warn: rate.Sometimes{Interval: time.Second},
-		strangers: peer.NewLimiter(strangersPerSecond, strangersBurst, strangersKept),
-		waits:     waits{most: o.AppendWait},
+		waits: waits{most: o.AppendWait},
 	}
 	s.routes = s.table()
 	var err error

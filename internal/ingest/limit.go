@@ -14,14 +14,6 @@ import (
 	"causeway/internal/reason"
 )
 
-// Requests whose credential is missing or unknown, for each address: so many
-// at once, then so many a second. Beyond that they are answered 429.
-const (
-	strangersBurst     = 100
-	strangersPerSecond = 10
-	strangersKept      = 4096 // addresses
-)
-
 // quotas holds what each limited credential has left. Only credentials of the
 // catalog that have limits get one, so who sends cannot make it grow.
 type quotas struct {
@@ -149,7 +141,7 @@ func (s *Server) estranged(c *exchange, err error) error {
 	if !errors.As(err, &r) || r.code != reason.CredentialsMissing && r.code != reason.CredentialsUnknown {
 		return err
 	}
-	if wait := s.strangers.Take(peer.Address(c.r.RemoteAddr), c.received); wait > 0 {
+	if wait := s.opt.Strangers.Take(peer.Address(c.r.RemoteAddr), c.received); wait > 0 {
 		return overLimit(wait, "too many requests without a known key came from this address")
 	}
 	return err

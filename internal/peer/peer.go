@@ -61,6 +61,17 @@ func NewLimiter(every rate.Limit, burst, keep int) *Limiter {
 	return &Limiter{every: every, burst: burst, keep: keep, known: make(map[string]*list.Element)}
 }
 
+// NewStrangers makes the Limiter of requests whose credential is missing or
+// unknown. All doors share one, or each would be another chance to guess.
+func NewStrangers() *Limiter {
+	const (
+		atOnce    = 100
+		perSecond = 10
+		addresses = 4096
+	)
+	return NewLimiter(perSecond, atOnce, addresses)
+}
+
 // Take uses up one of the address's tries. When there is none it uses up
 // nothing and returns how long it is until there is one again.
 func (l *Limiter) Take(address string, now time.Time) (wait time.Duration) {
