@@ -20,6 +20,9 @@ type transaction struct {
 	row    []driver.Value // of append, used again and again
 	tables []*table
 	rows   map[string]int // flushed, by table
+	names  numbering
+	// namesDropped: what is remembered of the names does not hold afterwards.
+	namesDropped bool
 }
 
 // table appends rows to one table, in bulk.
@@ -92,21 +95,8 @@ func (tx *transaction) discard() {
 	tx.tables = nil
 }
 
-// same gives the values of a column in which most rows repeat the row before:
-// checked and made an interface once.
-type same struct {
-	of    string
-	value driver.Value
-}
-
-func (m *same) text(s string) driver.Value {
-	if m.value == nil || m.of != s {
-		m.of, m.value = s, text(s)
-	}
-	return m.value
-}
-
-// sameTime is the like for times.
+// sameTime gives the values of a column in which most rows repeat the row
+// before: checked and made an interface once.
 type sameTime struct {
 	of    time.Time
 	value driver.Value

@@ -12,16 +12,17 @@ import (
 )
 
 var calls = list{kind: 'c', table: "calls", time: "received_at",
-	columns: "environment, configuration, route, scheme, message_id, type, name, outcome, reasons, events, attributes, frame, place"}
+	columns: "environment, configuration, route, scheme, message_id, type, name, outcome, reasons, events, attributes, frame, place",
+	names:   []string{"environment", "configuration", "route", "scheme", "type", "name", "outcome"}}
 
 // Calls lists calls by their receipt, newest first.
 func (s *Store) Calls(ctx context.Context, q store.CallQuery) (store.Page[store.CallRow], error) {
 	var f filter
-	f.equal("environment", string(q.Environment))
+	f.named("environment", string(q.Environment))
 	f.equal("message_id", q.MessageID)
-	f.equal("outcome", string(q.Outcome))
-	f.equal("type", q.Type)
-	f.equal("configuration", q.Configuration)
+	f.named("outcome", string(q.Outcome))
+	f.named("type", q.Type)
+	f.named("configuration", q.Configuration)
 	if q.Reason != "" {
 		code, err := json.Marshal(q.Reason)
 		if err != nil {

@@ -96,7 +96,7 @@ func TestAKilledProcessLosesNothingItAcknowledged(t *testing.T) {
 			}
 		}
 		// Undo the bookkeeping of that repeat: the child counts on from here.
-		for _, undo := range []string{fmt.Sprint("UPDATE positions SET sequence = ", position), "DELETE FROM calls WHERE outcome = 'duplicate'"} {
+		for _, undo := range []string{fmt.Sprint("UPDATE positions SET sequence = ", position), "DELETE FROM calls WHERE outcome = (SELECT id FROM names WHERE text = 'duplicate')"} {
 			if _, err := s.db.ExecContext(t.Context(), undo); err != nil {
 				t.Fatal(err)
 			}

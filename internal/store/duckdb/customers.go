@@ -14,16 +14,16 @@ import (
 // call identified it, or when it has an event.
 func (s *Store) Customer(ctx context.Context, environment fme.EnvironmentID, trafficType, key string) (store.Customer, bool, error) {
 	customer := store.Customer{TrafficType: trafficType, Key: key, Attributes: map[string]store.AttributeValue{}}
-	who := []any{text(string(environment)), text(trafficType), text(key)}
+	who := []any{name(environment), name(trafficType), text(key)}
 	found := false
 	// X10: the newest call decides, then the newest receipt, then the order in
 	// the stream. A removed attribute is a newest value of NULL.
 	err := s.query(ctx, `
-		SELECT attribute, value, cut, time, message_id FROM (
+		SELECT names.text AS attribute_name, value, cut, time, message_id FROM (
 			SELECT attribute, value, cut, time, message_id,
 				row_number() OVER (PARTITION BY attribute ORDER BY time DESC, received_at DESC, seq DESC) AS age
 			FROM attributes WHERE environment = ? AND traffic_type = ? AND key = ?
-		) AS aged WHERE age = 1`, who, func(rows *sql.Rows) error {
+		) AS aged JOIN names ON names.id = aged.attribute WHERE age = 1`, who, func(rows *sql.Rows) error {
 		var id string
 		var value sql.NullString
 		var a store.AttributeValue

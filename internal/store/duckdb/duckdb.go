@@ -48,7 +48,10 @@ type Options struct {
 	Metrics prometheus.Registerer // default: none
 	Now     func() time.Time      // when an id was seen; default time.Now
 
-	checkpointAt int // bytes; tests make it small
+	// Tests make them small.
+	checkpointAt int   // bytes of write-ahead log
+	fewNames     int64 // that Retain leaves alone
+	knownNames   int   // remembered
 }
 
 const (
@@ -77,11 +80,15 @@ type Store struct {
 	seq int64
 	// broken: the engine cannot be trusted until the file is opened anew.
 	broken    atomic.Bool
+	names     names
 	wroteAt   atomic.Int64 // unix nanoseconds of the last commit
 	retaining sync.Mutex
 	// compacted is how many attributes were left by the last compaction;
 	// guarded by retaining.
 	compacted int64
+	// kept is how many names were left by the last look for unused ones;
+	// guarded by retaining.
+	kept int64
 
 	closing    context.Context // ends running queries on Close
 	end        context.CancelFunc
@@ -112,6 +119,12 @@ func Open(ctx context.Context, options Options) (*Store, error) {
 	if options.checkpointAt == 0 {
 		options.checkpointAt = defaultCheckpointAt
 	}
+	if options.fewNames == 0 {
+		options.fewNames = fewNames
+	}
+	if options.knownNames == 0 {
+		options.knownNames = maxKnownNames
+	}
 	if options.Log == nil {
 		options.Log = slog.Default()
 	}
@@ -122,6 +135,7 @@ func Open(ctx context.Context, options Options) (*Store, error) {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	s := &Store{options: options, log: options.Log, writing: make(chan struct{}, 1)}
+	s.names.room = options.knownNames
 	s.closing, s.end = context.WithCancel(context.Background())
 	if err := s.connect(ctx); err != nil {
 		s.end()
@@ -180,11 +194,13 @@ func (s *Store) connect(ctx context.Context) (err error) {
 	if err := migrate(ctx, s.writer); err != nil {
 		return err
 	}
-	if _, err := s.writer.ExecContext(ctx, createStage); err != nil {
+	if _, err := s.writer.ExecContext(ctx, createStages); err != nil {
 		return err
 	}
-	s.seq, err = lastSeq(ctx, s.writer)
-	return err
+	if s.seq, err = lastSeq(ctx, s.writer); err != nil {
+		return err
+	}
+	return s.names.load(ctx, s.writer)
 }
 
 func (s *Store) disconnect() error {
@@ -274,6 +290,12 @@ func (s *Store) update(ctx context.Context, f func(*transaction) error) error {
 	}
 	done = true
 	s.seq = tx.seq
+	s.names.committed(&tx.names)
+	if tx.namesDropped {
+		if err := s.names.load(calm, s.writer); err != nil {
+			s.distrust(err) // they are looked up one by one until it can be read
+		}
+	}
 	s.wroteAt.Store(time.Now().UnixNano())
 	return nil
 }
@@ -312,7 +334,8 @@ func (s *Store) revive(ctx context.Context) error {
 // interrupts them.
 const lastQueries = time.Second
 
-// query runs a query and calls each for every row of it, until ctx ends.
+// query runs a query and calls each for every row of it, until ctx ends. An
+// argument of type name stands for its number.
 //
 // A query whose caller has gone is left to end by itself. To interrupt one can
 // leave the engine with a task that nobody takes, which holds the database for
@@ -320,6 +343,10 @@ const lastQueries = time.Second
 // wait for it without end. (duckdb/duckdb issue 25965 has the waiting.)
 func (s *Store) query(ctx context.Context, text string, args []any, each func(*sql.Rows) error) error {
 	if err := ctx.Err(); err != nil {
+		return err
+	}
+	args, err := s.withNumbers(ctx, args)
+	if err != nil {
 		return err
 	}
 	var mu sync.Mutex // guards gone, and what each writes to

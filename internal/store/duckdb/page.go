@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,6 +38,13 @@ func (f *filter) equal(column, value string) {
 	}
 }
 
+// named is equal for a column that holds names.
+func (f *filter) named(column, value string) {
+	if value != "" {
+		f.add(column+" = ?", name(value))
+	}
+}
+
 func (f *filter) where() string {
 	if len(f.conditions) == 0 {
 		return ""
@@ -48,8 +56,27 @@ func (f *filter) where() string {
 type list struct {
 	kind    byte // in its cursors: those of one list do not fit another
 	table   string
-	columns string // after seq
-	time    string // the column that orders it
+	columns string   // after seq
+	names   []string // of columns: those that hold names
+	time    string   // the column that orders it
+}
+
+// query is the text of a query for the newest rows that a filter lets through.
+// Names are joined to these few rows only, and a row whose name is missing
+// shows as an error and does not get lost.
+func (l list) query(f filter, limit int) string {
+	columns, joins := strings.Split(l.columns, ", "), ""
+	for i, column := range columns {
+		if !slices.Contains(l.names, column) {
+			columns[i] = "page." + column
+			continue
+		}
+		columns[i] = column + "_name.text"
+		joins += fmt.Sprintf(" LEFT JOIN names AS %s_name ON %s_name.id = page.%s", column, column, column)
+	}
+	return fmt.Sprintf(`SELECT page.seq, page.%[1]s, %[2]s FROM (
+		SELECT seq, %[1]s, %[3]s FROM %[4]s %[5]s ORDER BY %[1]s DESC, seq DESC LIMIT %[6]d) AS page%[7]s
+		ORDER BY page.%[1]s DESC, page.seq DESC`, l.time, strings.Join(columns, ", "), l.columns, l.table, f.where(), limit, joins)
 }
 
 // page reads one page of a list. scan reads the columns into an item; seq and
@@ -81,8 +108,7 @@ func page[T any](ctx context.Context, s *Store, l list, f filter, span store.Spa
 	more := false
 	var lastAt time.Time
 	var lastSeq int64
-	query := fmt.Sprintf("SELECT seq, %s, %s FROM %s %s ORDER BY %s DESC, seq DESC LIMIT %d", l.time, l.columns, l.table, f.where(), l.time, limit+1)
-	err := s.query(ctx, query, f.args, func(rows *sql.Rows) error {
+	err := s.query(ctx, l.query(f, limit+1), f.args, func(rows *sql.Rows) error {
 		if len(result.Items) == limit {
 			more = true
 			return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"strings"
 	"time"
 
 	"causeway/internal/store"
@@ -53,6 +54,9 @@ func (s *Store) Retain(ctx context.Context, policy store.Retention, now time.Tim
 	}
 	if err := s.dropReplaced(ctx); err != nil {
 		return fmt.Errorf("drop replaced attributes: %w", err)
+	}
+	if err := s.dropUnusedNames(ctx); err != nil {
+		return fmt.Errorf("drop unused names: %w", err)
 	}
 	s.reclaim(ctx)
 	s.metrics.retention.Observe(time.Since(start).Seconds())
@@ -155,6 +159,57 @@ func (s *Store) dropReplaced(ctx context.Context) error {
 	}
 	err := count()
 	s.compacted = rows
+	return err
+}
+
+const (
+	// fewNames are not worth a look through every row for those without use.
+	fewNames = 10_000
+	// dropNames bounds what one Retain drops: their numbers are in memory.
+	dropNames = 1 << 20
+)
+
+// dropUnusedNames deletes the names that no row has. It looks for them beside
+// the writer, who meanwhile notes which names it uses; only the deletion
+// itself makes it wait.
+func (s *Store) dropUnusedNames(ctx context.Context) error {
+	var total int64
+	count := func() error {
+		return s.query(ctx, "SELECT count(*) AS total FROM names", nil, func(r *sql.Rows) error { return r.Scan(&total) })
+	}
+	if err := count(); err != nil {
+		return err
+	}
+	if total <= s.options.fewNames || total <= s.kept+s.kept/8 {
+		return nil
+	}
+	last, err := s.names.watch(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer s.names.unwatch(s)
+	var inUse []string
+	for _, t := range nameColumns {
+		for _, column := range t.columns {
+			inUse = append(inUse, fmt.Sprintf("SELECT DISTINCT %s AS id FROM %s", column, t.table))
+		}
+	}
+	var unused []int32
+	query := fmt.Sprintf("SELECT id FROM names WHERE id > 0 AND id <= ? AND id NOT IN (%s) LIMIT %d", strings.Join(inUse, " UNION "), dropNames)
+	err = s.query(ctx, query, []any{last}, func(r *sql.Rows) error {
+		var id int32
+		err := r.Scan(&id)
+		unused = append(unused, id)
+		return err
+	})
+	if err == nil {
+		err = s.names.drop(ctx, s, unused)
+	}
+	if err != nil {
+		return err
+	}
+	err = count()
+	s.kept = total
 	return err
 }
 

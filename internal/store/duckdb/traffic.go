@@ -26,7 +26,7 @@ func (s *Store) Traffic(ctx context.Context, environment fme.EnvironmentID, from
 	// The place is computed in whole seconds, in both dialects alike.
 	place := fmt.Sprintf("CAST(floor((epoch(received_at) - %d) / %d) AS BIGINT)", from.Unix(), int64(step/time.Second))
 	count := func(query string, scan func(*sql.Rows) (int64, func(*store.TrafficStep), error)) error {
-		return s.query(ctx, query, []any{string(environment), stamp(from), stamp(to)}, func(rows *sql.Rows) error {
+		return s.query(ctx, query, []any{name(environment), stamp(from), stamp(to)}, func(rows *sql.Rows) error {
 			at, add, err := scan(rows)
 			if err == nil && at >= 0 && at < int64(len(steps)) {
 				add(&steps[at])
@@ -35,7 +35,8 @@ func (s *Store) Traffic(ctx context.Context, environment fme.EnvironmentID, from
 		})
 	}
 	const where = " WHERE environment = ? AND received_at >= ? AND received_at < ? GROUP BY place_in_time"
-	err := count("SELECT "+place+" AS place_in_time, outcome, count(*) AS total, CAST(sum(attributes) AS BIGINT) AS attribute_total FROM calls"+where+", outcome",
+	err := count("SELECT place_in_time, names.text, total, attribute_total FROM (SELECT "+place+" AS place_in_time, outcome, count(*) AS total, CAST(sum(attributes) AS BIGINT) AS attribute_total FROM calls"+where+
+		", outcome) AS sums JOIN names ON names.id = sums.outcome",
 		func(rows *sql.Rows) (at int64, add func(*store.TrafficStep), err error) {
 			var outcome reason.Outcome
 			var calls, attributes int64

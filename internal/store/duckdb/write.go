@@ -3,6 +3,7 @@ package duckdb
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,6 +24,10 @@ func (s *Store) Write(ctx context.Context, batch *store.Batch, beforeCommit func
 	calm := context.WithoutCancel(ctx) // why: see Store.query
 	err := s.update(ctx, func(tx *transaction) error {
 		if err := advance(calm, tx, batch); err != nil {
+			return err
+		}
+		wantNames(&tx.names, batch)
+		if err := s.names.resolve(calm, tx); err != nil {
 			return err
 		}
 		w = &writing{tx: tx, batch: batch, claims: claimsOf(batch), types: typeDays{sums: map[typeDay]*typeSum{}}, reasons: reasonHours{sums: map[reasonHour]*reasonSum{}}}
@@ -56,7 +61,7 @@ func (s *Store) Write(ctx context.Context, batch *store.Batch, beforeCommit func
 	}
 	s.metrics.writes.Observe(time.Since(start).Seconds())
 	for name, rows := range w.tx.rows {
-		if name != "stage" {
+		if name != "stage" && name != "stage_names" {
 			s.metrics.rows.WithLabelValues(name).Add(float64(rows))
 		}
 	}
@@ -91,6 +96,71 @@ func advance(ctx context.Context, tx *transaction, batch *store.Batch) error {
 	return nil
 }
 
+// columns are those that hold names, each with the name it had last.
+type columns struct {
+	environment, configuration, route, scheme, callType, callName, outcome, trafficType, eventType, source, attribute column
+	flag, treatment, label, sdk, sdkVersion, machineName, machineIP                                                   column
+}
+
+// wantNames wants every name that the rows of a batch may hold.
+func wantNames(n *numbering, batch *store.Batch) {
+	var c columns
+	event := func(e *fme.Event) {
+		n.want(&c.environment, string(e.Environment))
+		n.want(&c.trafficType, e.TrafficType)
+		n.want(&c.eventType, e.EventType)
+		n.want(&c.source, e.Source)
+		n.want(&c.configuration, e.Configuration)
+	}
+	if len(batch.Calls) > 0 {
+		n.want(&c.outcome, string(reason.Duplicate))
+	}
+	for i := range batch.Calls {
+		call := &batch.Calls[i]
+		n.want(&c.environment, string(call.Environment))
+		n.want(&c.configuration, call.Configuration)
+		n.want(&c.route, call.Route)
+		n.want(&c.scheme, call.Scheme)
+		n.want(&c.callType, call.Type)
+		n.want(&c.callName, call.Name)
+		n.want(&c.outcome, string(call.Outcome))
+		for j := range call.Events {
+			event(&call.Events[j])
+		}
+		for j := range call.Identities {
+			id := &call.Identities[j]
+			n.want(&c.environment, string(id.Environment))
+			n.want(&c.trafficType, id.TrafficType)
+			for k := range id.Attributes {
+				n.want(&c.attribute, id.Attributes[k].ID)
+			}
+		}
+	}
+	for i := range batch.Impressions {
+		imp := &batch.Impressions[i]
+		n.want(&c.environment, string(imp.Environment))
+		n.want(&c.flag, imp.Flag)
+		n.want(&c.treatment, imp.Treatment)
+		n.want(&c.label, imp.Label)
+		n.want(&c.trafficType, imp.TrafficType)
+		n.want(&c.sdk, imp.SDK)
+		n.want(&c.sdkVersion, imp.SDKVersion)
+		n.want(&c.machineName, imp.MachineName)
+		n.want(&c.machineIP, imp.MachineIP)
+	}
+	for i := range batch.Counts {
+		n.want(&c.environment, string(batch.Counts[i].Environment))
+		n.want(&c.flag, batch.Counts[i].Flag)
+	}
+	for i := range batch.UniqueKeys {
+		n.want(&c.environment, string(batch.UniqueKeys[i].Environment))
+		n.want(&c.flag, batch.UniqueKeys[i].Flag)
+	}
+	for i := range batch.Events {
+		event(&batch.Events[i])
+	}
+}
+
 // writing is one Write at work.
 type writing struct {
 	tx      *transaction
@@ -101,11 +171,14 @@ type writing struct {
 	written store.Written
 
 	// What most rows of a batch have in common.
-	environment, configuration, route, scheme, callType, name, outcome, trafficType, eventType, source same
-	receivedAt                                                                                         sameTime
+	columns    columns
+	receivedAt sameTime
 
 	repeatedCalls, repeatedImpressions, repeatedEvents int
 }
+
+// id is the number of a name, for a column.
+func (w *writing) id(c *column, name string) driver.Value { return w.tx.names.id(c, name) }
 
 func (w *writing) all() error {
 	if err := w.calls(); err != nil {
@@ -116,13 +189,13 @@ func (w *writing) all() error {
 	}
 	for i := range w.batch.Counts {
 		c := &w.batch.Counts[i]
-		if err := w.tx.append("impression_counts", text(string(c.Environment)), text(c.Flag), stamp(c.Hour), c.Count, stamp(c.ReceivedAt)); err != nil {
+		if err := w.tx.append("impression_counts", w.id(&w.columns.environment, string(c.Environment)), w.id(&w.columns.flag, c.Flag), stamp(c.Hour), c.Count, stamp(c.ReceivedAt)); err != nil {
 			return err
 		}
 	}
 	for i := range w.batch.UniqueKeys {
 		k := &w.batch.UniqueKeys[i]
-		if err := w.tx.append("unique_keys", text(string(k.Environment)), text(k.Flag), text(k.Key), stamp(k.ReceivedAt)); err != nil {
+		if err := w.tx.append("unique_keys", w.id(&w.columns.environment, string(k.Environment)), w.id(&w.columns.flag, k.Flag), text(k.Key), stamp(k.ReceivedAt)); err != nil {
 			return err
 		}
 	}
@@ -207,9 +280,10 @@ func (w *writing) callRow(call *store.Call, outcome reason.Outcome, notes []reas
 		}
 		reasons = string(encoded)
 	}
-	return w.tx.append("calls", w.tx.next(), w.environment.text(string(call.Environment)), w.configuration.text(call.Configuration), w.route.text(call.Route),
-		w.scheme.text(call.Scheme), text(call.MessageID), w.callType.text(call.Type), w.name.text(call.Name), w.receivedAt.stamp(call.ReceivedAt),
-		w.outcome.text(string(outcome)), text(reasons), int32(events), int32(attributes), int64(call.Frame), int32(call.Index))
+	c := &w.columns
+	return w.tx.append("calls", w.tx.next(), w.id(&c.environment, string(call.Environment)), w.id(&c.configuration, call.Configuration), w.id(&c.route, call.Route),
+		w.id(&c.scheme, call.Scheme), text(call.MessageID), w.id(&c.callType, call.Type), w.id(&c.callName, call.Name), w.receivedAt.stamp(call.ReceivedAt),
+		w.id(&c.outcome, string(outcome)), text(reasons), int32(events), int32(attributes), int64(call.Frame), int32(call.Index))
 }
 
 // events writes what is new of the events of SDKs.
@@ -234,15 +308,16 @@ func (w *writing) event(e *fme.Event) error {
 	if e.Value != nil {
 		value = *e.Value
 	}
-	return w.tx.append("events", w.tx.next(), w.environment.text(string(e.Environment)), w.trafficType.text(e.TrafficType), text(e.Key), w.eventType.text(e.EventType),
-		value, stamp(e.Time), text(string(e.Properties)), w.source.text(e.Source), text(cut(e.ForeignID, foreignIDLength)),
-		w.receivedAt.stamp(e.ReceivedAt), w.configuration.text(e.Configuration))
+	c := &w.columns
+	return w.tx.append("events", w.tx.next(), w.id(&c.environment, string(e.Environment)), w.id(&c.trafficType, e.TrafficType), text(e.Key), w.id(&c.eventType, e.EventType),
+		value, stamp(e.Time), text(string(e.Properties)), w.id(&c.source, e.Source), text(cut(e.ForeignID, foreignIDLength)),
+		w.receivedAt.stamp(e.ReceivedAt), w.id(&c.configuration, e.Configuration))
 }
 
 // identity writes one row per attribute, or one that says only that the key
 // exists.
 func (w *writing) identity(id *fme.Identity) error {
-	environment, trafficType, key := text(string(id.Environment)), text(id.TrafficType), text(id.Key)
+	environment, trafficType, key := w.id(&w.columns.environment, string(id.Environment)), w.id(&w.columns.trafficType, id.TrafficType), text(id.Key)
 	if len(id.Attributes) == 0 {
 		return w.tx.append("identities", w.tx.next(), environment, trafficType, key, stamp(id.Time), stamp(id.ReceivedAt))
 	}
@@ -251,7 +326,7 @@ func (w *writing) identity(id *fme.Identity) error {
 		if a.Value != nil {
 			value = text(*a.Value)
 		}
-		err := w.tx.append("attributes", w.tx.next(), environment, trafficType, key, text(a.ID), value, a.Cut,
+		err := w.tx.append("attributes", w.tx.next(), environment, trafficType, key, w.id(&w.columns.attribute, a.ID), value, a.Cut,
 			stamp(id.Time), stamp(id.ReceivedAt), text(cut(id.MessageID, foreignIDLength)))
 		if err != nil {
 			return err
@@ -270,9 +345,11 @@ func (w *writing) impressions() error {
 			continue
 		}
 		w.written.Impressions[i] = true
-		err := w.tx.append("impressions", w.tx.next(), text(string(imp.Environment)), text(imp.Flag), text(imp.Key), text(imp.BucketingKey),
-			text(imp.Treatment), text(imp.Label), imp.ChangeNumber, stamp(imp.Time), optionalStamp(imp.PreviousTime), text(imp.TrafficType),
-			text(imp.SDK), text(imp.SDKVersion), text(imp.MachineName), text(imp.MachineIP), text(imp.Properties), stamp(imp.ReceivedAt))
+		c := &w.columns
+		err := w.tx.append("impressions", w.tx.next(), w.id(&c.environment, string(imp.Environment)), w.id(&c.flag, imp.Flag), text(imp.Key), text(imp.BucketingKey),
+			w.id(&c.treatment, imp.Treatment), w.id(&c.label, imp.Label), imp.ChangeNumber, stamp(imp.Time), optionalStamp(imp.PreviousTime), w.id(&c.trafficType, imp.TrafficType),
+			w.id(&c.sdk, imp.SDK), w.id(&c.sdkVersion, imp.SDKVersion), w.id(&c.machineName, imp.MachineName), w.id(&c.machineIP, imp.MachineIP),
+			text(imp.Properties), w.receivedAt.stamp(imp.ReceivedAt))
 		if err != nil {
 			return err
 		}
