@@ -39,7 +39,8 @@ var allowed = map[string][]string{
 	"stats":               {},
 	"experiment":          {"fme", "catalog", "stream", "store", "stats"},
 	"plot":                {},
-	"web":                 {"plot", "experiment", "segment", "fme", "translate", "catalog", "stream", "store", "tail", "reason", "auth", "playground", "trace", "peer"},
+	"web":                 {"plot", "experiment", "segment", "fme", "translate", "catalog", "stream", "store", "tail", "reason", "auth", "playground", "trace", "peer", "guide"},
+	"guide":               {},
 	"demo":                {},
 	"app":                 {"*"},
 }

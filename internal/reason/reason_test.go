@@ -38,14 +38,14 @@ func TestThePageListsEveryReason(t *testing.T) {
 
 func render() string {
 	var b strings.Builder
-	b.WriteString("# Reasons\n\nWhy something became less than its sender hoped: every code, what it means, and what to do.\nThe codes are the same in the API, the metrics, the command line and the logs.\n\n" +
+	b.WriteString("# Reasons\n\nWhy something became less than its sender hoped: every code, what it means, and what to do.\nThe codes are the same in the API, the metrics, the command line and the logs. [Troubleshooting](guides/troubleshooting.md) goes from\nwhat you see to the code.\n\n" +
 		"Written from `internal/reason` by `go test ./internal/reason -update`.\n")
 	var stage reason.Stage
 	for _, stage = range []reason.Stage{reason.Ends, reason.Notes, reason.Skips, reason.SetAside, reason.Reports, reason.Refuses} {
-		fmt.Fprintf(&b, "\n## %s%s\n\n| code | meaning | fix | ruling |\n|---|---|---|---|\n", strings.ToUpper(string(stage[:1])), stage[1:])
+		fmt.Fprintf(&b, "\n## %s%s\n", strings.ToUpper(string(stage[:1])), stage[1:])
 		for _, info := range reason.List {
 			if info.Stage == stage {
-				fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", info.Code, info.Meaning, info.Fix, info.Rulings)
+				fmt.Fprintf(&b, "\n### %s\n\n%s\n\n**Do:** %s (%s)\n", info.Code, info.Meaning, info.Fix, info.Rulings)
 			}
 		}
 	}

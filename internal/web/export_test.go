@@ -20,3 +20,16 @@ func RouteList() []RouteInfo {
 
 // OtherDoors are the paths that the console must not take.
 var OtherDoors = otherDoors
+
+// MenuPaths are the pages of the menu that exist.
+func MenuPaths() []string {
+	var paths []string
+	for _, group := range navigation {
+		for _, item := range group.Items {
+			if s := (&Server{routes: tableOfContents()}); s.routeOf(item.URL) != nil {
+				paths = append(paths, item.URL)
+			}
+		}
+	}
+	return paths
+}

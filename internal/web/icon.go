@@ -26,5 +26,6 @@ var icons = map[string]string{
 	"menu":   `<path d="M3 5h14M3 10h14M3 15h14"/>`,
 	"close":  `<path d="m5 5 10 10M15 5 5 15"/>`,
 	"search": `<circle cx="9" cy="9" r="5"/><path d="m13 13 4 4"/>`,
+	"guide":  `<path d="M10 5.5C8 4 5.5 3.7 3 4v11.5c2.5-.3 5 0 7 1.5 2-1.5 4.5-1.8 7-1.5V4c-2.5-.3-5 0-7 1.5Zm0 0V17"/>`,
 	"right":  `<path d="m8 5 5 5-5 5"/>`,
 }

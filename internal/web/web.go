@@ -25,8 +25,10 @@ import (
 	"sync"
 	"time"
 
+	"causeway/docs"
 	"causeway/internal/auth"
 	"causeway/internal/catalog"
+	"causeway/internal/guide"
 	"causeway/internal/store"
 	"causeway/internal/stream"
 	"causeway/internal/tail"
@@ -82,6 +84,7 @@ type Server struct {
 	segments map[string]bool // first segments of their paths
 	pages    map[string]*template.Template
 	assets   *assets
+	guides   *guide.Book
 	refused  *history
 	took     *prometheus.HistogramVec // by route, in seconds
 	handler  http.Handler
@@ -129,6 +132,9 @@ func New(o Options) (*Server, error) {
 		return nil, fmt.Errorf("web: %w", err)
 	}
 	if s.assets, err = loadAssets(); err != nil {
+		return nil, fmt.Errorf("web: %w", err)
+	}
+	if s.guides, err = guide.Load(docs.Files); err != nil {
 		return nil, fmt.Errorf("web: %w", err)
 	}
 	if s.pages, err = s.parsePages(); err != nil {

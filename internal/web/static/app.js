@@ -71,7 +71,7 @@
   tabs(document);
 
   // Shortcuts. One key at a time can be switched off (WCAG 2.1.4).
-  const off = $("#keys-off");
+  const off = $("#the-keys-off");
   const isOff = () => { try { return localStorage.getItem("causeway-keys") === "off"; } catch { return false; } };
   if (off) {
     off.checked = isOff();
@@ -116,7 +116,7 @@
       case "g": chord = event.timeStamp; break;
       case "j": moveRow(1); break;
       case "k": moveRow(-1); break;
-      case "?": $("#keys")?.showModal(); break;
+      case "?": $("#the-keys")?.showModal(); break;
     }
   });
 
