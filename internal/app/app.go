@@ -345,23 +345,6 @@ func (a *App) startDeliver(context.Context) error {
 	return nil
 }
 
-// startRetention deletes what is old, soon after the start and then each hour.
-func (a *App) startRetention(context.Context) error {
-	a.background("retention", func(ctx context.Context) error {
-		for wait := time.Minute; ; wait = time.Hour {
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-time.After(wait):
-			}
-			if err := a.store.Retain(ctx, a.opt.Retention, time.Now()); err != nil && ctx.Err() == nil {
-				a.log.Error("retention failed; it is tried again in an hour", "err", err)
-			}
-		}
-	})
-	return nil
-}
-
 // background runs a room's loop until Stop.
 func (a *App) background(name string, run func(context.Context) error) {
 	ctx, cancel := context.WithCancel(context.Background())
