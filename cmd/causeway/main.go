@@ -57,6 +57,8 @@ type commands struct {
 	Trace   traceCmd   `cmd:"" help:"Show what became of one messageId."`
 	Replay  replayCmd  `cmd:"" help:"Send what was set aside on its way again."`
 	Send    sendCmd    `cmd:"" help:"Send a Segment call through the real route."`
+	Backup  backupCmd  `cmd:"" help:"Write one archive of a running server."`
+	Restore restoreCmd `cmd:"" help:"Fill an empty data folder from an archive. No server."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 
 	Healthcheck healthcheckCmd `cmd:"" help:"Ask a server whether it is ready."`

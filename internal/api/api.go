@@ -29,6 +29,7 @@ import (
 	"time"
 
 	"causeway/internal/auth"
+	"causeway/internal/backup"
 	"causeway/internal/catalog"
 	"causeway/internal/store"
 	"causeway/internal/stream"
@@ -45,6 +46,8 @@ type Options struct {
 	Tail    *tail.Hub        // required
 	// Accounts knows personal tokens and keys; the admin token is of Catalog.
 	Accounts *auth.Accounts // required
+	// Backups makes the backups; nil: none can be made.
+	Backups *backup.Backups
 
 	Log     *slog.Logger          // default: slog.Default()
 	Metrics prometheus.Registerer // default: a registry of its own
@@ -74,6 +77,7 @@ type Server struct {
 	streams  *stream.Streams
 	store    store.Store
 	accounts *auth.Accounts
+	backups  *backup.Backups
 	feed     *tail.Feed
 	log      *slog.Logger
 	version  string
@@ -118,7 +122,7 @@ func New(o Options) (*Server, error) {
 		o.Timeout = 30 * time.Second
 	}
 	s := &Server{
-		catalog: o.Catalog, streams: o.Streams, store: o.Store, accounts: o.Accounts,
+		catalog: o.Catalog, streams: o.Streams, store: o.Store, accounts: o.Accounts, backups: o.Backups,
 		log: o.Log, version: o.Version, ready: o.Ready, timeout: o.Timeout,
 		started: o.Started, guard: newGuard(), closed: make(chan struct{}),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{

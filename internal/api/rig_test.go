@@ -18,6 +18,7 @@ import (
 
 	"causeway/internal/api"
 	"causeway/internal/auth"
+	"causeway/internal/backup"
 	"causeway/internal/catalog"
 	"causeway/internal/pipeline"
 	"causeway/internal/store/duckdb"
@@ -116,8 +117,11 @@ func newRig(t *testing.T, change ...func(*api.Options)) *rig {
 	r.accounts, err = auth.New(auth.Options{KV: kv, Audit: r.streams.AppendAudit, Log: slog.New(slog.DiscardHandler)})
 	must(err)
 
+	backups, err := backup.New(ctx, backup.Options{Streams: r.streams, Store: r.store, Folder: folder, Version: "test"})
+	must(err)
+
 	options := api.Options{
-		Accounts: r.accounts, Catalog: r.catalog, Streams: r.streams, Store: r.store, Tail: &r.tail, Version: "test",
+		Backups: backups, Accounts: r.accounts, Catalog: r.catalog, Streams: r.streams, Store: r.store, Tail: &r.tail, Version: "test",
 		Log: slog.New(slog.NewTextHandler(&r.log, nil)), Ready: func(context.Context) []api.Check { return r.checks },
 	}
 	for _, f := range change {
@@ -307,7 +311,7 @@ var loadDocument = sync.OnceValues(func() (*openapi3.T, error) {
 // document is the OpenAPI document as a router.
 func document(t *testing.T) routers.Router {
 	t.Helper()
-	for _, plain := range []string{"application/yaml", "text/event-stream"} {
+	for _, plain := range []string{"application/yaml", "text/event-stream", "application/x-tar"} {
 		openapi3filter.RegisterBodyDecoder(plain, openapi3filter.PlainBodyDecoder)
 	}
 	doc, err := loadDocument()

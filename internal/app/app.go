@@ -26,6 +26,7 @@ import (
 
 	"causeway/internal/api"
 	"causeway/internal/auth"
+	"causeway/internal/backup"
 	"causeway/internal/catalog"
 	"causeway/internal/deliver"
 	"causeway/internal/ingest"
@@ -105,6 +106,7 @@ type App struct {
 	pipeline  *pipeline.Pipeline
 	deliver   *deliver.Deliver
 	accounts  *auth.Accounts
+	backups   *backup.Backups
 	ingest    *ingest.Server
 	strangers *peer.Limiter
 	api       *api.Server
@@ -160,7 +162,7 @@ func Start(ctx context.Context, opt Options) (*App, error) {
 	a := &App{opt: opt, log: opt.Log, metrics: prometheus.NewRegistry(), started: time.Now()}
 	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, step := range []func(context.Context) error{
-		a.openStreams, a.openStore, a.fitStreams, a.openCatalog, a.openAccounts, a.startPipeline, a.startDeliver, a.startRetention, a.openCertificate, a.openConsole, a.startProbes, a.openDoors,
+		a.openStreams, a.openStore, a.fitStreams, a.openCatalog, a.openAccounts, a.openBackups, a.startPipeline, a.startDeliver, a.startRetention, a.openCertificate, a.openConsole, a.startProbes, a.openDoors,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, a.Stop())
@@ -264,6 +266,23 @@ func (a *App) openCatalog(ctx context.Context) error {
 	change, err := a.Reload(ctx)
 	a.Generated = change.Generated
 	return err
+}
+
+// openBackups makes ready to back up. The copy of the store must leave what has
+// to stay free.
+func (a *App) openBackups(ctx context.Context) error {
+	var err error
+	a.backups, err = backup.New(ctx, backup.Options{
+		Streams: a.streams, Store: a.store, Folder: a.opt.Data, Version: a.opt.Version, Log: a.log, Metrics: a.metrics,
+		Spare: func() (int64, error) {
+			free, err := freeBytes(a.opt.Data)
+			return free - a.opt.MinFreeDisk, err
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("open the backups: %w", err)
+	}
+	return nil
 }
 
 // ensureAdminToken sets the given token, or makes one when there is none yet.

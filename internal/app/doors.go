@@ -48,7 +48,7 @@ func (a *App) openDoors(context.Context) error {
 		return err
 	}
 	a.api, err = api.New(api.Options{
-		Catalog: a.catalog, Streams: a.streams, Store: a.store, Tail: &a.tail, Accounts: a.accounts, Metrics: a.metrics, Log: a.log,
+		Catalog: a.catalog, Streams: a.streams, Store: a.store, Tail: &a.tail, Accounts: a.accounts, Backups: a.backups, Metrics: a.metrics, Log: a.log,
 		Version: a.opt.Version, Started: a.started, Ready: a.Ready, Feed: a.feed,
 	})
 	if err != nil {

@@ -62,6 +62,14 @@ type Parcel struct {
 	reply string // where the server hears of it
 }
 
+// delivererConfig is the one consumer of each outbound stream.
+var delivererConfig = jetstream.ConsumerConfig{
+	Durable:       deliverer,
+	AckPolicy:     jetstream.AckExplicitPolicy,
+	AckWait:       ParcelHold,
+	MaxAckPending: maxHeld,
+}
+
 // Outbound opens the queue of a source, and makes it when it is missing. An
 // embedded server has no other workers, so whatever an earlier process held is
 // delivered again at once.
@@ -81,12 +89,7 @@ func (s *Streams) Outbound(ctx context.Context, source string) (*Outbound, error
 		if err != nil {
 			return err
 		}
-		o.consumer, err = handle.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
-			Durable:       deliverer,
-			AckPolicy:     jetstream.AckExplicitPolicy,
-			AckWait:       ParcelHold,
-			MaxAckPending: maxHeld,
-		})
+		o.consumer, err = handle.CreateOrUpdateConsumer(ctx, delivererConfig)
 		if err != nil || s.embedded == nil || o.consumer.CachedInfo().NumAckPending == 0 {
 			return err
 		}

@@ -119,10 +119,7 @@ func (r *replay) message(ctx context.Context, m stored, selected, rest []DeadLet
 	source := selected[0].Source
 	err := r.stuck[source]
 	if err == nil {
-		err = r.send(ctx, m.sequence, selected, calls, impressions)
-	}
-	if err == nil {
-		err = r.streams.removeLetters(ctx, m, rest)
+		err = r.move(ctx, m, selected, rest, calls, impressions)
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -140,6 +137,16 @@ func (r *replay) message(ctx context.Context, m stored, selected, rest []DeadLet
 		r.query.Progress(r.result)
 	}
 	return nil
+}
+
+// move sends the letters and then removes them.
+func (r *replay) move(ctx context.Context, m stored, selected, rest []DeadLetter, calls []json.RawMessage, impressions []Record) error {
+	r.streams.replaying.Lock()
+	defer r.streams.replaying.Unlock()
+	if err := r.send(ctx, m.sequence, selected, calls, impressions); err != nil {
+		return err
+	}
+	return r.streams.removeLetters(ctx, m, rest)
 }
 
 // send makes the letters durable where they go.

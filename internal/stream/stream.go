@@ -82,6 +82,10 @@ type Streams struct {
 	reviving sync.Mutex
 	revived  time.Time // when the embedded server was last restarted; under reviving
 
+	// replaying is held while dead letters move, so that a backup sees each in
+	// the one place or the other.
+	replaying sync.Mutex
+
 	mu       sync.Mutex
 	outboxes map[string]*outbox
 	buckets  map[string]jetstream.KeyValue

@@ -38,7 +38,7 @@ type layout struct {
 	Version string
 	Plain   bool // without navigation: sign-in and the like
 	Reading bool // text to read: wide, also without navigation
-	Here    string
+	Here    string // the path as it stands in an address
 	Guide   *guide.Page // of this page; nil: none
 	may     func(auth.Permission) bool
 }
@@ -117,7 +117,7 @@ var navigation = []navGroup{
 func (s *Server) layout(r *request, title string) layout {
 	l := layout{
 		Title: title, Who: r.who, Version: s.Version, Banner: s.Notice, Theme: s.theme(r),
-		Notice: s.takeNotice(r), may: r.may, Here: r.URL.Path, Guide: s.guideFor(r.URL.Path),
+		Notice: s.takeNotice(r), may: r.may, Here: r.URL.EscapedPath(), Guide: s.guideFor(r.URL.Path),
 	}
 	if r.who.Kind == "" {
 		l.Plain = true

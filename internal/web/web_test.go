@@ -140,6 +140,20 @@ func TestOnlyVisibleEnvironmentsCanBeChosen(t *testing.T) {
 	r.get("/?env=no/such").shows(200, "shop/staging")
 }
 
+// A key may hold what means something in an address; the forms that lead back
+// to its page must still do so.
+func TestTheEnvironmentSwitchKeepsThePageOfAnyKey(t *testing.T) {
+	r := configured(t)
+	r.start()
+	r.track(`{"type":"identify","messageId":"m1","userId":"a?b#c%d/e f","traits":{"plan":"pro"}}`)
+	page := r.get("/customers/user/a%3Fb%23c%25d%2Fe%20f").shows(200, "a?b#c%d/e f", "plan")
+	for _, want := range []string{`class="env" method="get" action="/customers/user/a%3Fb%23c%25d%2Fe%20f"`, `name="next" value="/customers/user/a%3Fb%23c%25d%2Fe%20f"`} {
+		if !strings.Contains(page.body, want) {
+			t.Errorf("the page lacks %s", want)
+		}
+	}
+}
+
 func TestStaticFilesAreKeptForEverAndCompressed(t *testing.T) {
 	r := configured(t)
 	page := r.get("/").body

@@ -83,6 +83,7 @@ type Store struct {
 	names     names
 	wroteAt   atomic.Int64 // unix nanoseconds of the last commit
 	retaining sync.Mutex
+	tidying   sync.RWMutex // held for reading while something is written beside the writer
 	// compacted is how many attributes were left by the last compaction;
 	// guarded by retaining.
 	compacted int64

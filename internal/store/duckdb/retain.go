@@ -73,6 +73,8 @@ func (s *Store) tidy(ctx context.Context, statements ...statement) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(s.closing, cancel)()
+	s.tidying.RLock()
+	defer s.tidying.RUnlock()
 	s.open.RLock()
 	defer s.open.RUnlock()
 	if s.db == nil {
