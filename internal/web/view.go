@@ -36,9 +36,9 @@ type layout struct {
 	Notice  string // of the page before, once
 	Banner  string // above every page
 	Version string
-	Plain   bool // without navigation: sign-in and the like
-	Reading bool // text to read: wide, also without navigation
-	Here    string // the path as it stands in an address
+	Plain   bool        // without navigation: sign-in and the like
+	Reading bool        // text to read: wide, also without navigation
+	Here    string      // the path as it stands in an address
 	Guide   *guide.Page // of this page; nil: none
 	may     func(auth.Permission) bool
 }
