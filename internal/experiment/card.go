@@ -13,6 +13,7 @@ import (
 type judgement struct {
 	metric    Metric
 	result    *MetricResult
+	measured  Measured
 	treatment string
 	card      Card
 	contrast  stats.Contrast
@@ -20,7 +21,8 @@ type judgement struct {
 	arm       store.Arm
 	comparing bool // there is a p-value, and it counts among those of the group
 	looks     []look
-	before    *Card // of the earlier results, when it is of the same basis
+	why       string // there is none, in the words of stats
+	before    *Card  // of the earlier results, when it is of the same basis
 }
 
 // look is one time at which a sequential comparison was looked at.
@@ -33,13 +35,14 @@ type look struct {
 // judge computes a card as far as it needs no other metric.
 func (c *conclusion) judge(m Metric, result *MetricResult, measured Measured, treatment string) *judgement {
 	s := c.plan.Settings
-	j := &judgement{metric: m, result: result, treatment: treatment, arm: armAt(measured.Result.Arms, slices.Index(c.plan.Arms(), treatment), treatment)}
+	j := &judgement{metric: m, result: result, measured: measured, treatment: treatment, arm: armAt(measured.Result.Arms, slices.Index(c.plan.Arms(), treatment), treatment)}
 	j.card = Card{Metric: m.Name, Treatment: treatment, Baseline: c.plan.Baseline, Method: s.Method, Alpha: s.Alpha, AlphaCI: s.Alpha, Series: []EffectPoint{}, Working: Working{Steps: []WorkingStep{}}}
 	if c.plan.Baseline != "" {
 		j.baseline = armAt(measured.Result.Arms, 0, c.plan.Baseline)
 		j.contrast = stats.Difference(momentsOf(j.baseline).Sample(), momentsOf(j.arm).Sample())
 	}
-	j.card.State, j.card.Reason = c.undecided(m, measured, j)
+	now := c.compare(j.contrast, s.Alpha)
+	j.card.State, j.card.Reason = c.undecided(m, measured, j, now)
 	if j.card.State == NotAvailable || j.card.State == NoBaseline || j.card.State == NotPossible {
 		return j
 	}
@@ -47,20 +50,21 @@ func (c *conclusion) judge(m Metric, result *MetricResult, measured Measured, tr
 	j.describe(s)
 	if j.card.State == "" {
 		j.comparing = true
-		now := c.compare(j.contrast, s.Alpha)
 		j.card.PNow = finite(now.P)
 		j.card.SE, j.card.Statistic = finite(now.SE), finite(now.Statistic)
 		if s.Method == Fixed {
 			j.card.DF = finite(now.DF)
 		}
 	}
-	c.series(j, measured.Past)
+	c.series(j, measured.Past, now)
 	return j
 }
 
 // undecided is the state of a card that has no comparison; "" where it has one.
-func (c *conclusion) undecided(m Metric, measured Measured, j *judgement) (State, Reason) {
+func (c *conclusion) undecided(m Metric, measured Measured, j *judgement, now stats.Comparison) (State, Reason) {
 	switch {
+	case measured.Missing != "":
+		return NotAvailable, NotCalculated
 	case measured.Err != "":
 		return NotAvailable, Failed
 	case m.TrafficType != "" && m.TrafficType != c.plan.TrafficType:
@@ -84,12 +88,13 @@ func (c *conclusion) undecided(m Metric, measured Measured, j *judgement) (State
 		j.card.MoreKeys = lacks
 		return NeedsMoreData, BelowMinimum
 	}
-	switch j.contrast.State {
+	switch now.State {
 	case stats.StateReady:
 		return "", ""
 	case stats.StateZeroVariance:
 		return ZeroVariance, AllValuesEqual
 	}
+	j.why = now.Reason
 	return NotAvailable, OutOfRange
 }
 
@@ -120,16 +125,13 @@ func (c *conclusion) before(result *MetricResult, treatment string) *Card {
 	if c.earlier == nil {
 		return nil
 	}
-	for _, g := range c.earlier.Groups {
-		for _, m := range g.Metrics {
-			if m.Metric != result.Metric || m.Basis != result.Basis {
-				continue
-			}
-			for i := range m.Cards {
-				if m.Cards[i].Treatment == treatment {
-					return &m.Cards[i]
-				}
-			}
+	m := c.earlier.metric(result.Metric, result.Basis)
+	if m == nil {
+		return nil
+	}
+	for i := range m.Cards {
+		if m.Cards[i].Treatment == treatment {
+			return &m.Cards[i]
 		}
 	}
 	return nil
@@ -164,7 +166,7 @@ func (c *conclusion) compare(contrast stats.Contrast, alpha float64) stats.Compa
 
 // series computes the effect at earlier ends. Where the method is sequential
 // each of them is a look.
-func (c *conclusion) series(j *judgement, past []PastArms) {
+func (c *conclusion) series(j *judgement, past []PastArms, now stats.Comparison) {
 	s := c.plan.Settings
 	for _, point := range past {
 		b, t := armAt(point.Arms, 0, c.plan.Baseline), armAt(point.Arms, slices.Index(c.plan.Arms(), j.treatment), j.treatment)
@@ -182,7 +184,6 @@ func (c *conclusion) series(j *judgement, past []PastArms) {
 		j.looks = append(j.looks, look{c.earlier.ComputedAt, *j.before.P, *j.before.PDiff})
 	}
 	if j.comparing {
-		now := c.compare(j.contrast, s.Alpha)
 		j.look(c.ev.At, now)
 		last := EffectPoint{At: c.ev.At, NBaseline: j.baseline.N, NTreatment: j.arm.N}
 		last.show(now)
@@ -196,8 +197,8 @@ func (j *judgement) look(at time.Time, now stats.Comparison) {
 }
 
 func (p *EffectPoint) show(look stats.Comparison) {
-	p.Diff, p.CI, p.P = finite(look.Diff), interval(look.CI), finite(look.P)
+	p.Diff, p.CI, p.P = finite(look.Diff), intervalOf(look.CI), finite(look.P)
 	if look.Relative.Ready() {
-		p.Rel, p.RelCI = finite(look.Relative.Lift), interval(look.Relative.CI)
+		p.Rel, p.RelCI = finite(look.Relative.Lift), intervalOf(look.Relative.CI)
 	}
 }

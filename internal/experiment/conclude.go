@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"math"
-	"time"
 
 	"causeway/internal/stats"
 	"causeway/internal/store"
@@ -16,16 +15,16 @@ import (
 // same basis. code is the version of Causeway.
 func Conclude(plan Plan, ev Evidence, earlier *Results, code string) Results {
 	r := Results{
-		Project: plan.Project, Experiment: plan.Name, Description: plan.Description, Hypothesis: plan.Hypothesis,
+		Project: plan.Project, ID: plan.ID, Experiment: plan.Name, Hypothesis: plan.Hypothesis, Owner: plan.Owner,
 		Environment: plan.Environment.Name(), Flag: plan.Flag, TrafficType: plan.TrafficType, Rule: plan.Rule,
 		Baseline: plan.Baseline, Treatments: append([]string{}, plan.Treatments...),
 		Start: plan.Start, From: ev.From, To: ev.To, Version: ev.Version,
-		ComputedAt: ev.At, Code: code, Settings: plan.Settings, Basis: basisOf(plan, ev), Groups: []Group{},
+		ComputedAt: ev.At, Code: code, Settings: plan.Settings, Definition: plan.definition(), Basis: plan.basis(ev.Version), Groups: []Group{},
 	}
 	if !plan.End.IsZero() {
 		end := plan.End
 		r.End = &end
-		r.Final = !ev.At.Before(end.Add(time.Duration(plan.Settings.BufferMinutes) * time.Minute))
+		r.Final = !ev.At.Before(end.Add(plan.buffer()))
 	}
 	if earlier != nil && earlier.Basis != r.Basis {
 		earlier = nil
@@ -63,11 +62,7 @@ func (c *conclusion) group(name string) Group {
 		if m.Group != name {
 			continue
 		}
-		measured := Measured{Err: "the metric was not asked for"}
-		if i < len(c.ev.Metrics) {
-			measured = c.ev.Metrics[i]
-		}
-		result, js := c.metric(m, measured)
+		result, js := c.metric(m, c.ev.Metrics[i])
 		g.Metrics = append(g.Metrics, result)
 		judged = append(judged, js...)
 	}
@@ -93,7 +88,7 @@ func (c *conclusion) group(name string) Group {
 // metric computes what needs no other metric.
 func (c *conclusion) metric(m Metric, measured Measured) (MetricResult, []*judgement) {
 	result := MetricResult{
-		Metric: m.Name, Description: m.Description, Kind: m.Query.Kind, Measure: measures[m.Query.Kind], Desired: m.Desired,
+		ID: m.ID, Metric: m.Name, Description: m.Description, Kind: m.Query.Kind, Measure: measures[m.Query.Kind], Desired: m.Desired,
 		Basis: digest(m.Query), Arms: []Arm{}, Cards: []Card{}, Values: []ValuePoint{}, Dimensions: []Dimension{},
 	}
 	alpha := c.plan.Settings.Alpha
@@ -149,7 +144,7 @@ func showArm(a store.Arm, alpha float64) Arm {
 	// Against a known zero, Welch's interval is that of the one mean.
 	zero := stats.Moments{N: 2}.Sample()
 	if alone := stats.Difference(zero, sample).Fixed(alpha); alone.Ready() {
-		shown.CI = interval(alone.CI)
+		shown.CI = intervalOf(alone.CI)
 	}
 	return shown
 }
@@ -168,18 +163,18 @@ func showDimension(property string, result store.MetricResult, arms []string, al
 
 func momentsOf(a store.Arm) stats.Moments { return stats.Moments{N: a.N, Mean: a.Mean, M2: a.M2} }
 
-// basisOf changes when results no longer follow each other.
-func basisOf(plan Plan, ev Evidence) string {
-	s := plan.Settings
-	var from time.Time
-	if ev.Version == nil {
-		from = plan.Start
-	}
+// definition names what the experiment compares: equal texts, equal definitions.
+// Settings that only say how to read the same numbers are not in it.
+func (p *Plan) definition() string {
+	s := p.Settings
 	return digest([]any{
-		plan.Environment, plan.Flag, plan.TrafficType, plan.Rule, plan.Baseline, plan.Treatments, plan.Entry,
-		ev.Version, from, s.Method, s.Alpha, s.TunedFor, s.BufferMinutes,
+		p.Environment, p.Flag, p.TrafficType, p.Rule, p.Baseline, p.Treatments, p.Entry, p.AllVersions, p.Start,
+		s.Method, s.Alpha, s.TunedFor, s.BufferMinutes,
 	})
 }
+
+// basis names the definition and the flag's version that counts.
+func (p *Plan) basis(version *int64) string { return digest([]any{p.definition(), version}) }
 
 // digest names a definition: equal texts, equal definitions.
 func digest(v any) string {
@@ -199,7 +194,7 @@ func finite(x float64) *float64 {
 	return &x
 }
 
-func interval(ci *stats.Interval) *Interval {
+func intervalOf(ci *stats.Interval) *Interval {
 	if ci == nil || finite(ci.Low) == nil || finite(ci.High) == nil {
 		return nil
 	}

@@ -110,10 +110,13 @@ func (c *conclusion) conclude(j *judgement, adjusted, alphaCI float64, since *ti
 	card := &j.card
 	card.PAdjusted, card.AlphaCI = finite(adjusted), alphaCI
 	shown := c.compare(j.contrast, alphaCI)
-	card.CI, card.Critical = interval(shown.CI), finite(shown.Critical)
+	if card.CI, card.Critical = intervalOf(shown.CI), finite(shown.Critical); card.CI == nil {
+		j.withdraw()
+		return
+	}
 	switch shown.Relative.State {
 	case stats.StateReady:
-		card.Rel, card.RelCI = finite(shown.Relative.Lift), interval(shown.Relative.CI)
+		card.Rel, card.RelCI = finite(shown.Relative.Lift), intervalOf(shown.Relative.CI)
 	case stats.StateUnbounded:
 		card.Rel, card.RelUnbounded = finite(shown.Relative.Lift), true
 		card.RelReason = "The baseline's value is so uncertain that any relative effect fits; the absolute difference holds."
@@ -137,4 +140,12 @@ func (c *conclusion) conclude(j *judgement, adjusted, alphaCI float64, since *ti
 	} else {
 		card.State = Undesired
 	}
+}
+
+// withdraw makes a card of what could be tested but has no interval: its ends
+// leave the range of float64.
+func (j *judgement) withdraw() {
+	j.comparing = false
+	j.card.State, j.card.Reason = NotAvailable, OutOfRange
+	j.card.P, j.card.PNow, j.card.PDiff, j.card.PAdjusted, j.card.Critical = nil, nil, nil, nil, nil
 }

@@ -21,6 +21,7 @@ package experiment
 import (
 	"time"
 
+	"causeway/internal/catalog"
 	"causeway/internal/fme"
 	"causeway/internal/store"
 )
@@ -28,13 +29,13 @@ import (
 // Plan is an experiment ready to be computed: everything its results depend on
 // but the data.
 type Plan struct {
-	Project, Name           string
-	Description, Hypothesis string
-	Environment             fme.EnvironmentID
-	Flag, TrafficType       string
-	Rule                    string   // the impressions' label; "" any
-	Baseline                string   // "" none
-	Treatments              []string // compared with the baseline, which is not among them
+	Project, ID, Name string
+	Hypothesis, Owner string
+	Environment       fme.EnvironmentID
+	Flag, TrafficType string
+	Rule              string   // the impressions' label; "" any
+	Baseline          string   // "" none
+	Treatments        []string // compared with the baseline, which is not among them
 	// Shares is what part of the keys each arm was meant to get, in any unit.
 	// Empty: nobody knows, and NoShares says why.
 	Shares     map[string]float64
@@ -50,11 +51,12 @@ type Plan struct {
 
 // Metric is one metric of a plan.
 type Metric struct {
-	Name, Description string
-	Group             string // GroupKey, GroupGuardrail or GroupSupporting
-	TrafficType       string
-	Desired           string // Increase or Decrease
-	Query             store.MetricQuery
+	ID, Name    string
+	Description string
+	Group       string // GroupKey, GroupGuardrail or GroupSupporting
+	TrafficType string
+	Desired     string // Increase or Decrease
+	Query       store.MetricQuery
 	// Dimensions are properties of the metric's event to split it by.
 	Dimensions []string
 }
@@ -68,8 +70,8 @@ const (
 
 // The desired directions of a metric.
 const (
-	Increase = "increase"
-	Decrease = "decrease"
+	Increase = catalog.Increase
+	Decrease = catalog.Decrease
 )
 
 // Settings are how the experiment is judged. They are part of its results.
@@ -90,9 +92,12 @@ type Settings struct {
 
 // The methods.
 const (
-	Fixed      = "fixed"
-	Sequential = "sequential"
+	Fixed      = catalog.FixedHorizon
+	Sequential = catalog.Sequential
 )
+
+// buffer is how long before and after a key's window events count.
+func (p *Plan) buffer() time.Duration { return time.Duration(p.Settings.BufferMinutes) * time.Minute }
 
 // Arms are the baseline, where there is one, and the treatments.
 func (p *Plan) Arms() []string {
@@ -116,6 +121,8 @@ type Measured struct {
 	Result store.MetricResult
 	// Err is why it could not be computed, for a person; then nothing else holds.
 	Err string
+	// Missing is why it was not asked for yet, for a person; then nothing else holds.
+	Missing string
 	// Dimensions has a result for each of Metric.Dimensions.
 	Dimensions []store.MetricResult
 	// Past has what the metric would have given at earlier ends, oldest first.

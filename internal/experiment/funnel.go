@@ -19,7 +19,7 @@ func (c *conclusion) funnel(m Metric, measured Measured) Funnel {
 		{"in_window", "after the exposure", r.EventsInWindow},
 		{"counted", "Keys that count", counted},
 	}}
-	if measured.Err != "" {
+	if measured.Err != "" || measured.Missing != "" {
 		return Funnel{Steps: []FunnelStep{}}
 	}
 	for _, step := range f.Steps {

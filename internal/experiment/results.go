@@ -10,9 +10,10 @@ import (
 // is stored as its reading.
 type Results struct {
 	Project     string   `json:"project"`
+	ID          string   `json:"id"` // made from the name
 	Experiment  string   `json:"experiment"`
-	Description string   `json:"description,omitempty"`
 	Hypothesis  string   `json:"hypothesis,omitempty"`
+	Owner       string   `json:"owner,omitempty"`
 	Environment string   `json:"environment"` // its name in the project
 	Flag        string   `json:"flag"`
 	TrafficType string   `json:"trafficType"`
@@ -30,9 +31,11 @@ type Results struct {
 	Final      bool      `json:"final"` // computed after the end: nothing follows by itself
 	Code       string    `json:"code"`  // version of Causeway that computed it
 	Settings   Settings  `json:"settings"`
-	// Basis changes when earlier results are no longer of the same experiment:
-	// another flag, rule, version, arms or method.
-	Basis string `json:"basis"`
+	// Definition changes with what the experiment compares: its flag, rule, arms,
+	// entry event, time or method. Basis changes with the flag's version, too:
+	// results of different bases do not follow each other.
+	Definition string `json:"definition"`
+	Basis      string `json:"basis"`
 
 	Recommendation Recommendation `json:"recommendation"`
 	Health         Health         `json:"health"`
@@ -81,6 +84,7 @@ type Group struct {
 
 // MetricResult is what one metric showed, with a card for each treatment.
 type MetricResult struct {
+	ID          string `json:"id"` // made from the name
 	Metric      string `json:"metric"`
 	Description string `json:"description,omitempty"`
 	Kind        string `json:"kind"`    // store.MetricCount and so on

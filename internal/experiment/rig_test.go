@@ -18,7 +18,7 @@ func aPlan(method string, metrics ...Metric) Plan {
 		metrics = []Metric{aMetric("orders", GroupKey)}
 	}
 	return Plan{
-		Project: "shop", Name: "checkout", Environment: "shop/production", Flag: "button", TrafficType: "user",
+		Project: "shop", ID: "checkout", Name: "checkout", Environment: "shop/production", Flag: "button", TrafficType: "user",
 		Baseline: "off", Treatments: []string{"on"}, Shares: map[string]float64{"off": 50, "on": 50},
 		Start: start, Metrics: metrics,
 		Settings: Settings{Method: method, Alpha: 0.05, Power: 0.8, MinSample: 10, ReviewDays: 14, TunedFor: stats.DefaultTuning, SampleRatioThreshold: stats.SampleRatioThreshold, BufferMinutes: 15},
@@ -26,7 +26,7 @@ func aPlan(method string, metrics ...Metric) Plan {
 }
 
 func aMetric(name, group string) Metric {
-	return Metric{Name: name, Group: group, TrafficType: "user", Desired: Increase, Query: store.MetricQuery{Kind: store.MetricPercent, Event: store.EventMatch{EventType: name}}}
+	return Metric{ID: name, Name: name, Group: group, TrafficType: "user", Desired: Increase, Query: store.MetricQuery{Kind: store.MetricPercent, Event: store.EventMatch{EventType: name}}}
 }
 
 // hits is an arm of a percentage.

@@ -10,7 +10,7 @@ import (
 func (c *conclusion) explain(j *judgement) {
 	card := &j.card
 	card.Sentence, card.Fix = c.sentence(j)
-	if j.result.Funnel.Lost != "" && (card.State == NotAvailable && card.Reason != Failed && card.Reason != OtherTrafficType || card.State == ZeroVariance) {
+	if j.result.Funnel.Lost != "" && (card.State == NotAvailable && card.Reason != OtherTrafficType || card.State == ZeroVariance) {
 		card.Sentence, card.Fix = card.Sentence+" "+j.result.Funnel.Sentence, j.result.Funnel.Fix
 	}
 }
@@ -66,21 +66,17 @@ func (c *conclusion) unavailable(j *judgement) (sentence, fix string) {
 	case NoFilterMatch:
 		return fmt.Sprintf("No key with %s has done %s, which the metric asks for.", where, eventOf(m.Query.HasDone)), "Check the metric's filter."
 	case OutOfRange:
+		if j.why != "" {
+			return "The values cannot be compared: " + lowered(j.why), "Check the events' values, the metric's cap and the experiment's settings."
+		}
 		return "The values are too large or too far apart to compute with.", "Give the metric a cap, or check the events' values."
 	case OtherTrafficType:
 		return fmt.Sprintf("The metric is about keys of the traffic type %s, the flag about %s.", m.TrafficType, c.plan.TrafficType), "Use a metric of the flag's traffic type."
 	}
-	return "The metric could not be computed at the last calculation: " + c.failure(j) + ".", "Recalculate. When it fails again, look into the server's log."
-}
-
-// failure is why the store had no answer.
-func (c *conclusion) failure(j *judgement) string {
-	for i, m := range c.plan.Metrics {
-		if m.Name == j.metric.Name && i < len(c.ev.Metrics) && c.ev.Metrics[i].Err != "" {
-			return c.ev.Metrics[i].Err
-		}
+	if card.Reason == NotCalculated {
+		return j.measured.Missing, "It is computed by itself within a minute; Recalculate does it now."
 	}
-	return "it was not asked for"
+	return "The metric could not be computed at the last calculation: " + j.measured.Err + ".", "Recalculate. When it fails again, look into the server's log."
 }
 
 func eventOf(e *store.EventMatch) string {

@@ -48,6 +48,7 @@ type Reason string
 
 // The reasons.
 const (
+	NotCalculated    Reason = "not_calculated"     // not since the experiment or the metric was made or changed
 	NoKeys           Reason = "no_keys"            // nobody was exposed to the treatment
 	NoEvents         Reason = "no_events"          // an average without an event
 	NoDenominator    Reason = "no_denominator"     // a ratio without a denominator
