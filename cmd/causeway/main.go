@@ -53,6 +53,8 @@ type commands struct {
 	Export  exportCmd  `cmd:"" help:"Print the configuration of a running server."`
 	Key     keyCmd     `cmd:"" help:"List or rotate the credentials that Causeway gives out."`
 	User    userCmd    `cmd:"" help:"Add, list, reset or remove who may sign in to the console."`
+	Token   tokenCmd   `cmd:"" help:"Make, list or remove what scripts prove themselves with."`
+	Audit   auditCmd   `cmd:"" help:"Show who changed what, newest first."`
 	Tail    tailCmd    `cmd:"" help:"Show what happens, as it happens."`
 	Trace   traceCmd   `cmd:"" help:"Show what became of one messageId."`
 	Replay  replayCmd  `cmd:"" help:"Send what was set aside on its way again."`

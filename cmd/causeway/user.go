@@ -12,10 +12,12 @@ import (
 
 // userCmd is about who may sign in to the console.
 type userCmd struct {
-	Add    userAddCmd    `cmd:"" help:"Add a user and print a link by which they choose a password."`
-	List   userListCmd   `cmd:"" help:"List them with their roles."`
-	Reset  userResetCmd  `cmd:"" help:"Print a link by which a user chooses a new password."`
-	Remove userRemoveCmd `cmd:"" help:"Remove a user; sessions and tokens of theirs work no longer."`
+	Add     userAddCmd     `cmd:"" help:"Add a user and print a link by which they choose a password."`
+	List    userListCmd    `cmd:"" help:"List them with their roles."`
+	Role    userRoleCmd    `cmd:"" help:"Replace the roles of a user."`
+	Reset   userResetCmd   `cmd:"" help:"Print a link by which a user chooses a new password."`
+	SignOut userSignOutCmd `cmd:"" help:"End the sessions of a user."`
+	Remove  userRemoveCmd  `cmd:"" help:"Remove a user; sessions and tokens of theirs work no longer."`
 }
 
 // madeLink is a one-time link as the server answers it.
@@ -49,14 +51,7 @@ func (c *userAddCmd) Run(cli *cliContext) error {
 	if err != nil {
 		return err
 	}
-	grants := auth.Grants{Server: auth.Role(c.Role)}
-	if len(c.Project) > 0 {
-		grants = auth.Grants{Projects: map[string]auth.Role{}}
-		for _, project := range c.Project {
-			grants.Projects[project] = auth.Role(c.Role)
-		}
-	}
-	body, err := json.Marshal(map[string]any{"email": c.Email, "grants": grants})
+	body, err := json.Marshal(map[string]any{"email": c.Email, "grants": grantsOf(c.Role, c.Project)})
 	if err != nil {
 		return err
 	}
@@ -65,6 +60,70 @@ func (c *userAddCmd) Run(cli *cliContext) error {
 		return err
 	}
 	return link.print(cli, client, c.JSON)
+}
+
+// grantsOf is one role in some projects, or on the whole server without any.
+func grantsOf(role string, projects []string) auth.Grants {
+	if len(projects) == 0 {
+		return auth.Grants{Server: auth.Role(role)}
+	}
+	grants := auth.Grants{Projects: map[string]auth.Role{}}
+	for _, project := range projects {
+		grants.Projects[project] = auth.Role(role)
+	}
+	return grants
+}
+
+type userRoleCmd struct {
+	serverFlags
+	Email   string            `arg:"" help:"E-mail address of the user."`
+	Role    string            `help:"Role on the whole server: viewer, analyst, editor or admin." enum:",viewer,analyst,editor,admin" default:""`
+	Project map[string]string `help:"Role in a project: --project shop=editor; may be given several times." placeholder:"NAME=ROLE"`
+	JSON    bool              `name:"json" help:"Print the server's answer as JSON."`
+}
+
+// Run replaces all roles of a user by those given.
+func (c *userRoleCmd) Run(cli *cliContext) error {
+	grants := auth.Grants{Server: auth.Role(c.Role), Projects: map[string]auth.Role{}}
+	for project, role := range c.Project {
+		grants.Projects[project] = auth.Role(role)
+	}
+	client, err := c.client(cli)
+	if err != nil {
+		return err
+	}
+	body, err := json.Marshal(grants)
+	if err != nil {
+		return err
+	}
+	var user auth.User
+	if _, err := client.json(cli.Ctx, ask{method: http.MethodPut, path: "/users/" + url.PathEscape(c.Email), body: body}, &user); err != nil {
+		return err
+	}
+	if c.JSON {
+		return printJSON(cli.Stdout, user)
+	}
+	_, err = fmt.Fprintf(cli.Stdout, "%s: %s\n", user.Email, user.Grants)
+	return err
+}
+
+type userSignOutCmd struct {
+	serverFlags
+	Email string `arg:"" help:"E-mail address of the user."`
+}
+
+// Run ends the sessions.
+func (c *userSignOutCmd) Run(cli *cliContext) error {
+	client, err := c.client(cli)
+	if err != nil {
+		return err
+	}
+	var answer struct{ Ended int }
+	if _, err := client.json(cli.Ctx, ask{method: http.MethodDelete, path: "/users/" + url.PathEscape(c.Email) + "/sessions"}, &answer); err != nil {
+		return err
+	}
+	fmt.Fprintf(cli.Stderr, "sessions ended: %d\n", answer.Ended)
+	return nil
 }
 
 type userListCmd struct {

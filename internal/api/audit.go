@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"time"
 
-	"causeway/internal/stream"
+	"causeway/internal/audit"
 )
 
 // shownAudit is an entry of the audit log: what an administrator changed.
@@ -17,33 +17,32 @@ type shownAudit struct {
 	Entry json.RawMessage `json:"entry"`
 }
 
-func showAudit(e stream.AuditEntry) shownAudit {
-	entry := json.RawMessage(e.Data)
-	if !json.Valid(entry) {
-		entry, _ = json.Marshal(string(e.Data))
-	}
-	return shownAudit{e.Sequence, e.Time, entry}
-}
+func showAudit(e audit.Entry) shownAudit { return shownAudit{e.Sequence, e.Time, e.Raw} }
 
 func (s *Server) audit(r *request) error {
-	limit, err := r.limit()
-	if err != nil {
+	q := audit.Query{Actor: r.query.Get("actor"), Object: r.query.Get("object")}
+	var err error
+	if q.Limit, err = r.limit(); err != nil {
 		return err
 	}
-	var before uint64
+	if q.From, err = r.time("from"); err != nil {
+		return err
+	}
+	if q.To, err = r.time("to"); err != nil {
+		return err
+	}
 	if cursor := r.query.Get("cursor"); cursor != "" {
-		if before, err = strconv.ParseUint(cursor, 10, 64); err != nil || before == 0 {
+		if q.Before, err = strconv.ParseUint(cursor, 10, 64); err != nil || q.Before == 0 {
 			return badParameter("cursor", "The cursor was not made by this list. Start again without a cursor.")
 		}
 	}
-	entries, err := s.streams.Audit(r.Context(), before, limit)
+	entries, before, err := audit.Find(r.Context(), s.streams, q)
 	if err != nil {
 		return fmt.Errorf("read the audit log: %w", err)
 	}
 	next := ""
-	// A full page whose last entry is the first of all has nothing after it.
-	if n := len(entries); n == limit && entries[n-1].Sequence > 1 {
-		next = strconv.FormatUint(entries[n-1].Sequence, 10)
+	if before > 0 {
+		next = strconv.FormatUint(before, 10)
 	}
 	return r.answer(listFrom(entries, next, showAudit))
 }

@@ -67,6 +67,30 @@ func (s *Server) changeUser(r *request) error {
 	return r.answer(user)
 }
 
+// sessions lists where a user is signed in.
+func (s *Server) sessions(r *request) error {
+	user, err := s.accounts.User(r.Context(), r.path["email"])
+	if err != nil {
+		return accountProblem(err)
+	}
+	sessions, err := s.accounts.Sessions(r.Context(), user.Email)
+	if err != nil {
+		return err
+	}
+	return r.answer(listFrom(sessions, "", same[auth.SessionInfo]))
+}
+
+// endSessions signs a user out everywhere.
+func (s *Server) endSessions(r *request) error {
+	ended, err := s.accounts.EndSessions(r.Context(), r.path["email"], "", "", actorOf(r))
+	if err != nil {
+		return accountProblem(err)
+	}
+	return r.answer(struct {
+		Ended int `json:"ended"`
+	}{ended})
+}
+
 // removed is the answer of what removes something.
 type removed struct {
 	Removed string `json:"removed"`

@@ -53,6 +53,39 @@ func TestUsersAreAddedChangedAndRemoved(t *testing.T) {
 	}
 }
 
+func TestAUserIsSignedOutEverywhere(t *testing.T) {
+	r := configured(t)
+	ctx := t.Context()
+	if _, err := r.accounts.AddUser(ctx, "ada@example.com", "", auth.Grants{Server: auth.Viewer}, "test"); err != nil {
+		t.Fatal(err)
+	}
+	session, err := r.accounts.StartSession(ctx, "ada@example.com", "192.0.2.7")
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := r.get("/admin/v1/users/ada@example.com/sessions").body
+	if !strings.Contains(list, "192.0.2.7") || strings.Contains(list, session) {
+		t.Errorf("the sessions are %s", list)
+	}
+	if got := r.do("DELETE", "/admin/v1/users/ada@example.com/sessions", ""); !strings.Contains(got.body, `"ended":1`) {
+		t.Errorf("got %s", got.body)
+	}
+	if _, err := r.accounts.Session(ctx, session); err == nil {
+		t.Error("the session still works")
+	}
+	for _, method := range []string{"GET", "DELETE"} {
+		if got := r.do(method, "/admin/v1/users/nobody@example.com/sessions", ""); got.problem(t).Code != "account_unknown" {
+			t.Errorf("got %s", got.body)
+		}
+	}
+	if log := r.get("/admin/v1/audit?object=session.ended&actor=ADMIN&from=2020-01-01T00:00:00Z").body; !strings.Contains(log, "ada@example.com") {
+		t.Errorf("the audit log: %s", log)
+	}
+	if log := r.get("/admin/v1/audit?object=session.ended&to=2020-01-01T00:00:00Z").body; strings.Contains(log, "ada@example.com") {
+		t.Errorf("the audit log: %s", log)
+	}
+}
+
 func TestTokensAreShownOnce(t *testing.T) {
 	r := configured(t)
 	var made struct {

@@ -1,8 +1,12 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"causeway/internal/catalog"
@@ -69,4 +73,68 @@ func (a *Accounts) Session(ctx context.Context, id string) (Identity, error) {
 // EndSession signs out. Doing it twice is doing it once.
 func (a *Accounts) EndSession(ctx context.Context, id string) error {
 	return a.remove(ctx, sessionPrefix+hashed(id))
+}
+
+// SessionInfo is a session as a person sees it.
+type SessionInfo struct {
+	ID      string    `json:"id"` // to end it by; not a secret
+	User    string    `json:"user"`
+	Started time.Time `json:"startedAt"`
+	Seen    time.Time `json:"seenAt"` // to within five minutes
+	From    string    `json:"from"`   // address it was started from
+}
+
+// SessionID names a session without proving it.
+func SessionID(session string) string { return hashed(session)[:idLength] }
+
+// Sessions lists the sessions that are not over, the one used last first; of
+// one user only, if given.
+func (a *Accounts) Sessions(ctx context.Context, email string) ([]SessionInfo, error) {
+	entries, err := list[session](ctx, a, sessionPrefix)
+	if err != nil {
+		return nil, err
+	}
+	users, err := list[userEntry](ctx, a, userPrefix)
+	if err != nil {
+		return nil, err
+	}
+	infos, now := []SessionInfo{}, a.now()
+	for key, s := range entries {
+		user, known := users[userKey(s.User)]
+		if s.over(now) || !known || s.Started.Before(user.Since) || email != "" && s.User != email {
+			continue
+		}
+		id := strings.TrimPrefix(key, sessionPrefix)[:idLength]
+		infos = append(infos, SessionInfo{ID: id, User: s.User, Started: s.Started, Seen: s.Seen, From: s.From})
+	}
+	slices.SortFunc(infos, func(x, y SessionInfo) int { return cmp.Or(y.Seen.Compare(x.Seen), cmp.Compare(x.ID, y.ID)) })
+	return infos, nil
+}
+
+// EndSessions signs a user out: of the session of that id, or of all but the
+// one called except when id is empty. It returns how many there were.
+func (a *Accounts) EndSessions(ctx context.Context, email, id, except, actor string) (int, error) {
+	user, err := a.User(ctx, email)
+	if err != nil {
+		return 0, err
+	}
+	entries, err := list[session](ctx, a, sessionPrefix)
+	if err != nil {
+		return 0, err
+	}
+	ended := 0
+	for key, s := range entries {
+		this := strings.TrimPrefix(key, sessionPrefix)[:idLength]
+		if s.User != user.Email || id != "" && this != id || id == "" && this == except {
+			continue
+		}
+		if err := a.remove(ctx, key); err != nil {
+			return ended, err
+		}
+		ended++
+	}
+	if ended > 0 {
+		a.Record(ctx, actor, "session.ended", user.Email, fmt.Sprintf("%d", ended))
+	}
+	return ended, nil
 }
