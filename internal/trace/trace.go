@@ -125,10 +125,7 @@ func (r Rooms) call(ctx context.Context, row store.CallRow) (Copy, error) {
 			t.Raw, _ = json.Marshal(string(item.JSON))
 		}
 		if destination, ok := r.Snapshot.Destination(row.Configuration); ok {
-			now := destination.Translate.Call(translate.Call{
-				Item: item, Type: record.CallType, Route: routeOf(record.Kind), ReceivedAt: record.ReceivedAt,
-				MadeID: func() string { return row.MessageID },
-			})
+			now := destination.Translate.Call(callOf(record, item, row.MessageID))
 			t.Now = &now
 		}
 	}
@@ -144,14 +141,11 @@ func (r Rooms) rawCall(ctx context.Context, sequence uint64, index int) (*stream
 	}
 	for i := range frame.Records {
 		record := &frame.Records[i]
-		body, err := openBody(record)
-		if err != nil {
-			body.Items = []segment.Item{{JSON: record.Body, Size: len(record.Body)}}
+		items := itemsOf(record)
+		if index < len(items) {
+			return record, items[index], nil
 		}
-		if index < len(body.Items) {
-			return record, body.Items[index], nil
-		}
-		index -= len(body.Items)
+		index -= len(items)
 	}
 	return nil, segment.Item{}, fmt.Errorf("frame %d has no such call: %w", sequence, stream.ErrGone)
 }
