@@ -18,6 +18,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -55,6 +56,11 @@ type Options struct {
 	Started time.Time             // of the process, for its uptime; default: now
 	// Ready runs the readiness checks; default: none.
 	Ready func(context.Context) []Check
+	// Try sends a call where a source sends, for somebody who waits; Take gives
+	// a body to a destination's door behind the check of its credential.
+	// Without them tests are refused.
+	Try  func(context.Context, *catalog.Source, json.RawMessage) Tried
+	Take func(context.Context, *catalog.Destination, []byte) (status int, answer string)
 	// MaxStreams is how many live streams may be open at once; default 64.
 	MaxStreams int
 	// Feed is where live streams read, for when the console shares it; default:
@@ -84,6 +90,8 @@ type Server struct {
 	ready    func(context.Context) []Check
 	timeout  time.Duration
 	started  time.Time
+	try      func(context.Context, *catalog.Source, json.RawMessage) Tried
+	take     func(context.Context, *catalog.Destination, []byte) (status int, answer string)
 
 	guard   *guard
 	closing sync.Once
@@ -123,7 +131,7 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{
 		catalog: o.Catalog, streams: o.Streams, store: o.Store, accounts: o.Accounts, backups: o.Backups,
-		log: o.Log, version: o.Version, ready: o.Ready, timeout: o.Timeout,
+		log: o.Log, version: o.Version, ready: o.Ready, timeout: o.Timeout, try: o.Try, take: o.Take,
 		started: o.Started, guard: newGuard(), closed: make(chan struct{}),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "causeway_http_requests_total", Help: "Requests to the admin API, by route and status.",

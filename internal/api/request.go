@@ -77,14 +77,17 @@ func (r *request) time(name string) (time.Time, error) {
 }
 
 // limit reads how many rows are wanted.
-func (r *request) limit() (int, error) {
-	text := r.query.Get("limit")
+func (r *request) limit() (int, error) { return r.number("limit", defaultLimit, maxLimit) }
+
+// number reads a whole number from 1 to most. Absent is the default.
+func (r *request) number(name string, absent, most int) (int, error) {
+	text := r.query.Get(name)
 	if text == "" {
-		return defaultLimit, nil
+		return absent, nil
 	}
 	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 || n > maxLimit {
-		return 0, badParameter("limit", "limit is a whole number from 1 to %d, not %q.", maxLimit, text)
+	if err != nil || n < 1 || n > most {
+		return 0, badParameter(name, "%s is a whole number from 1 to %d, not %q.", name, most, text)
 	}
 	return n, nil
 }

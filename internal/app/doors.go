@@ -3,6 +3,7 @@ package app
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log"
@@ -17,6 +18,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"causeway/internal/api"
+	"causeway/internal/catalog"
 	"causeway/internal/ingest"
 	"causeway/internal/peer"
 )
@@ -49,7 +51,11 @@ func (a *App) openDoors(context.Context) error {
 	}
 	a.api, err = api.New(api.Options{
 		Catalog: a.catalog, Streams: a.streams, Store: a.store, Tail: &a.tail, Accounts: a.accounts, Backups: a.backups, Metrics: a.metrics, Log: a.log,
-		Version: a.opt.Version, Started: a.started, Ready: a.Ready, Feed: a.feed,
+		Version: a.opt.Version, Started: a.started, Ready: a.Ready, Feed: a.feed, Take: a.ingest.Take,
+		Try: func(ctx context.Context, source *catalog.Source, call json.RawMessage) api.Tried {
+			tried := a.deliver.Try(ctx, source, call)
+			return api.Tried{OK: tried.OK, Status: tried.Status, Answer: tried.Answer}
+		},
 	})
 	if err != nil {
 		return err

@@ -129,6 +129,10 @@ type AuditEntry struct {
 // source, empty for all of them.
 const LettersReplayed = "dead_letters.replayed"
 
+// TestSent is the action of a test that somebody sent; its subject is the
+// source or destination.
+const TestSent = "test.sent"
+
 // Record appends an entry to the audit log, for changes of other rooms too. The
 // change has happened by then, so a failure is not the caller's: the entry goes
 // to the log instead.

@@ -60,6 +60,25 @@ func (s *SegmentSpec) Object(kind ObjectKind, name string) (Object, bool) {
 	return nil, false
 }
 
+// Names lists the objects of a kind, in configuration order.
+func (s *SegmentSpec) Names(kind ObjectKind) []string {
+	switch kind {
+	case Sources:
+		return namesIn(s.Sources)
+	case Destinations:
+		return namesIn(s.Destinations)
+	}
+	return namesIn(s.Listeners)
+}
+
+func namesIn[T named](list []T) []string {
+	names := make([]string, 0, len(list))
+	for _, object := range list {
+		names = append(names, object.specName())
+	}
+	return names
+}
+
 func objectIn[T Object](list []T, name string) (Object, bool) {
 	i := indexOf(list, name)
 	if i < 0 {
