@@ -40,13 +40,16 @@ type names struct {
 	known map[string]int32
 	bytes int
 	all   bool // known is the whole table
+	// coming says that names are being committed: queries may see them in the
+	// table before they are known here.
+	coming bool
 }
 
 // load reads the table, as far as it is to be remembered.
 func (n *names) load(ctx context.Context, conn *sql.Conn) (err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.known, n.bytes, n.all = make(map[string]int32), 0, true
+	n.known, n.bytes, n.all, n.coming = make(map[string]int32), 0, true, false
 	defer func() { n.all = n.all && err == nil }()
 	var last int32
 	if err := conn.QueryRowContext(ctx, "SELECT max(id) FROM names").Scan(&last); err != nil {
@@ -216,6 +219,14 @@ func (n *names) lookUp(ctx context.Context, tx *transaction, missing []string, p
 	return nil
 }
 
+// committing is said before a commit, so that a query that sees its rows looks
+// for their names in the table until committed.
+func (n *names) committing(b *numbering) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.coming = len(b.fresh) > 0
+}
+
 // committed takes over what a transaction found and made. The caller holds
 // Store.writing.
 func (n *names) committed(b *numbering) {
@@ -224,6 +235,7 @@ func (n *names) committed(b *numbering) {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.coming = false
 	n.last += int32(len(b.fresh))
 	for _, name := range b.wanted {
 		stored := text(name)
@@ -298,7 +310,7 @@ func (s *Store) withNumbers(ctx context.Context, args []any) ([]any, error) {
 			texts = append(texts, stored)
 		}
 	}
-	all := s.names.all
+	all := s.names.all && !s.names.coming
 	s.names.mu.RUnlock()
 	if len(texts) > 0 && !all {
 		query := "SELECT text, id FROM names WHERE text IN (?" + strings.Repeat(", ?", len(texts)-1) + ")"

@@ -313,3 +313,41 @@ func copyIfAny(t *testing.T, from, to string) {
 		t.Fatal(err)
 	}
 }
+
+func TestANewNameIsFoundAsSoonAsItsRowsAre(t *testing.T) {
+	s, err := Open(t.Context(), Options{Path: filepath.Join(t.TempDir(), "store.duckdb")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	done := make(chan error, 1)
+	const batches = 60
+	go func() {
+		for i := range batches {
+			batch := named(i, 1, "E")
+			if _, err := s.Write(context.Background(), &batch, nil); err != nil {
+				done <- err
+				return
+			}
+		}
+		done <- nil
+	}()
+	for seen := uint64(0); seen < batches; {
+		position, err := s.Position(t.Context(), "calls")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if position == seen {
+			continue
+		}
+		seen = position
+		name := fmt.Sprint("E", seen-1)
+		found, err := s.Events(t.Context(), store.EventQuery{Environment: "shop/production", EventType: name})
+		if err != nil || len(found.Items) == 0 {
+			t.Fatalf("%s is stored and not found: %v", name, err)
+		}
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
