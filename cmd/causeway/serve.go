@@ -37,6 +37,8 @@ type serveCmd struct {
 	MasterKey      string `help:"Key that seals secrets at rest: 32 bytes in hex or base64. Made in the data folder when left out." env:"CAUSEWAY_MASTER_KEY" placeholder:"KEY"`
 	MasterKeyFile  string `help:"File that holds the master key." type:"path" env:"CAUSEWAY_MASTER_KEY_FILE" placeholder:"FILE"`
 
+	oidcFlags
+
 	AllowPrivateEndpoints bool `help:"Let sources send to loopback and private addresses. Link-local and metadata addresses stay refused." env:"CAUSEWAY_ALLOW_PRIVATE_ENDPOINTS"`
 
 	NATSURL         string `name:"nats-url" help:"External NATS JetStream instead of the embedded one." env:"CAUSEWAY_NATS_URL" placeholder:"URL"`
@@ -157,6 +159,10 @@ func (c *serveCmd) options(cli *cliContext) (app.Options, error) {
 	if err != nil {
 		return app.Options{}, err
 	}
+	oidc, err := c.oidcFlags.options()
+	if err != nil {
+		return app.Options{}, err
+	}
 	if c.DedupWindow < 7*24*time.Hour {
 		return app.Options{}, usageError("--dedup-window must be at least 168h (R18)")
 	}
@@ -184,7 +190,7 @@ func (c *serveCmd) options(cli *cliContext) (app.Options, error) {
 			Outbound: int64(c.OutboundBudget), Dead: int64(c.DeadBudget),
 		},
 		StoreMemory: int64(c.StoreMemory), RetryFor: c.RetryFor, AllowPrivateEndpoints: c.AllowPrivateEndpoints,
-		TLSCert: c.TLSCert, TLSKey: c.TLSKey, BehindTLS: c.BehindTLS,
+		TLSCert: c.TLSCert, TLSKey: c.TLSKey, BehindTLS: c.BehindTLS, ConsoleURL: c.ConsoleURL, OIDC: oidc,
 		MaxConnections: c.MaxConnections, MaxConnectionsPerAddress: c.MaxConnectionsPerAddress,
 		Limits: catalog.Limits{
 			RequestLimits:  catalog.RequestLimits{RequestsPerSecond: c.LimitRequests, BytesPerMinute: int(c.LimitBytes)},

@@ -150,7 +150,9 @@ func (c *userListCmd) Run(cli *cliContext) error {
 	}
 	for _, user := range users.Items {
 		note := ""
-		if !user.HasPassword {
+		if user.SingleSignOn {
+			note = "single sign-on"
+		} else if !user.HasPassword {
 			note = "no password yet"
 		}
 		fmt.Fprintf(cli.Stdout, "%-32s %-32s %s\n", user.Email, user.Grants, note)

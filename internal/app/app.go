@@ -68,6 +68,10 @@ type Options struct {
 	TLSCert, TLSKey string
 	TLSCheck        time.Duration // how often the files are looked at. Zero: 10 s
 	BehindTLS       bool          // browsers come over TLS that a proxy ends
+	// ConsoleURL is where browsers reach the console. OIDC, which needs it, is
+	// the provider they may sign in with, but for its RedirectURL; nil: none.
+	ConsoleURL string
+	OIDC       *auth.OIDCOptions
 	// MaxConnections bounds the open connections of each address that is
 	// listened on, MaxConnectionsPerAddress those of one client's address. Zero:
 	// 8192 and 2048.

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"causeway/internal/auth"
 	"causeway/internal/tail"
@@ -36,16 +37,33 @@ func (a *App) openConsole(context.Context) error {
 		return checks
 	}
 	a.feed = tail.NewFeed(&a.tail, maxStreams)
-	var err error
+	oidc, err := a.signInProvider()
+	if err != nil {
+		return err
+	}
 	a.web, err = web.New(web.Options{
 		Catalog: a.catalog, Streams: a.streams, Store: a.store, Tail: &a.tail, Feed: a.feed, Accounts: a.accounts, Metrics: a.metrics, Log: a.log,
-		Version: a.opt.Version, Started: a.started, Ready: ready, Notice: a.opt.Notice, Secure: a.opt.BehindTLS, DataURL: a.dataURL,
+		Version: a.opt.Version, Started: a.started, Ready: ready, Notice: a.opt.Notice, Secure: a.opt.BehindTLS, DataURL: a.dataURL, OIDC: oidc,
 	})
 	if err != nil {
 		return err
 	}
 	a.background("console", a.web.Run)
 	return nil
+}
+
+// signInProvider makes the OpenID Connect provider that is configured; nil: none.
+func (a *App) signInProvider() (*auth.OIDC, error) {
+	if a.opt.OIDC == nil {
+		return nil, nil
+	}
+	o := *a.opt.OIDC
+	o.RedirectURL = strings.TrimSuffix(a.opt.ConsoleURL, "/") + web.OIDCPath
+	oidc, err := auth.NewOIDC(a.accounts, o)
+	if err != nil {
+		return nil, fmt.Errorf("sign-in provider: %w", err)
+	}
+	return oidc, nil
 }
 
 // dataURL is where clients reach the data routes when that is not where the

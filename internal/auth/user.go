@@ -17,6 +17,8 @@ type User struct {
 	CreatedAt time.Time `json:"createdAt"`
 	// HasPassword is false until they followed their link and chose one.
 	HasPassword bool `json:"hasPassword"`
+	// SingleSignOn says that the sign-in provider vouched for them.
+	SingleSignOn bool `json:"singleSignOn"`
 }
 
 // userEntry is a user as stored.
@@ -27,6 +29,10 @@ type userEntry struct {
 	Password  string    `json:"password,omitempty"` // argon2id
 	// Since ends sessions that began before it: a new password signs everybody out.
 	Since time.Time `json:"since"`
+	// Subject is who the sign-in provider says they are: issuer and subject.
+	Subject string `json:"subject,omitempty"`
+	// FollowsGroups says that the roles are those of the groups at the provider.
+	FollowsGroups bool `json:"followsGroups,omitempty"`
 }
 
 const userPrefix = "user."
@@ -36,7 +42,7 @@ const userPrefix = "user."
 func userKey(email string) string { return userPrefix + hashed(email) }
 
 func (u userEntry) shown() User {
-	return User{Email: u.Email, Grants: u.Grants, CreatedAt: u.CreatedAt, HasPassword: u.Password != ""}
+	return User{Email: u.Email, Grants: u.Grants, CreatedAt: u.CreatedAt, HasPassword: u.Password != "", SingleSignOn: u.Subject != ""}
 }
 
 // AddUser adds a user. Without a password they need a link (NewLink) to choose

@@ -27,7 +27,7 @@ const (
 func (s *Server) secure(r *request) bool { return s.Secure || r.TLS != nil }
 
 func (s *Server) cookieName(r *request, name string) string {
-	if name == sessionCookie && s.secure(r) {
+	if (name == sessionCookie || name == flowCookie) && s.secure(r) {
 		return "__Host-" + name
 	}
 	return name

@@ -15,6 +15,8 @@ type signInPage struct {
 	Next string
 	// First is true while nobody has an account.
 	First bool
+	// Provider is the sign-in provider's name; empty: there is none.
+	Provider string
 }
 
 func (s *Server) signInPage(r *request) error {
@@ -30,7 +32,11 @@ func (s *Server) showSignIn(r *request, status int, f form, next string) error {
 	if err != nil {
 		return err
 	}
-	return s.showStatus(r, status, "signin", signInPage{s.layout(r, "Sign in"), f, next, !some})
+	p := signInPage{layout: s.layout(r, "Sign in"), Form: f, Next: next, First: !some}
+	if s.OIDC != nil {
+		p.Provider = s.OIDC.Name()
+	}
+	return s.showStatus(r, status, "signin", p)
 }
 
 func (s *Server) signIn(r *request) error {

@@ -61,6 +61,8 @@ type Options struct {
 	Secure bool
 	// Notice is shown above every page, for example that the data is invented.
 	Notice string
+	// OIDC lets people in whom a sign-in provider vouches for; nil: none does.
+	OIDC *auth.OIDC
 	// Feed is where live streams read, shared with the admin API; default: one
 	// of its own on Tail, with 64 places.
 	Feed *tail.Feed
