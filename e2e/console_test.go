@@ -135,25 +135,41 @@ type consoleTab struct {
 	asked   int      // requests so far
 }
 
-// open opens a page in a tab of its own, as the visitor. Before the page is
+// open opens a page in a profile of its own, as the visitor. Before the page is
 // asked for, prepare may change the tab.
 func (v *visitor) open(path string, prepare ...chromedp.Action[chromedp.Void]) *consoleTab {
 	v.t.Helper()
-	page := &consoleTab{base: v.base}
-	ctx, cancel := chromedp.NewContext(startBrowser(v.t), chromedp.WithNewBrowserContext(), chromedp.WithListener(page.hear))
-	v.t.Cleanup(cancel)
-	page.tab = &tab{t: v.t, ctx: ctx}
-	page.must(chromedp.Do(ctx))
+	p := newConsoleTab(v.t, startBrowser(v.t), v.base, chromedp.WithNewBrowserContext())
 	for _, cookie := range v.cookies() {
 		httpOnly := true
-		page.must1(chromedp.Call(ctx, network.SetCookie, network.SetCookieParams{Name: cookie.Name, Value: cookie.Value, URL: v.base, HTTPOnly: &httpOnly, SameSite: network.CookieSameSiteLax}))
+		p.must1(chromedp.Call(p.ctx, network.SetCookie, network.SetCookieParams{Name: cookie.Name, Value: cookie.Value, URL: v.base, HTTPOnly: &httpOnly, SameSite: network.CookieSameSiteLax}))
 	}
-	page.must1(chromedp.Call(ctx, network.Enable, network.EnableParams{}))
-	page.must1(chromedp.Call(ctx, log.Enable, cdp.Empty{}))
-	page.look(light, 1280)
-	page.must(chromedp.Do(ctx, prepare...))
-	page.visit(path)
-	return page
+	p.must(chromedp.Do(p.ctx, prepare...))
+	p.visit(path)
+	return p
+}
+
+// another opens a page in another tab of the same window.
+func (p *consoleTab) another(path string) *consoleTab {
+	p.t.Helper()
+	other := newConsoleTab(p.t, p.ctx, p.base)
+	other.visit(path)
+	return other
+}
+
+// newConsoleTab is an empty tab that is listened to. It is closed when the test
+// ends.
+func newConsoleTab(t *testing.T, parent context.Context, base string, options ...chromedp.ContextOption) *consoleTab {
+	t.Helper()
+	p := &consoleTab{base: base}
+	ctx, cancel := chromedp.NewContext(parent, append(options, chromedp.WithListener(p.hear))...)
+	t.Cleanup(cancel)
+	p.tab = &tab{t: t, ctx: ctx}
+	p.must(chromedp.Do(ctx))
+	p.must1(chromedp.Call(ctx, network.Enable, network.EnableParams{}))
+	p.must1(chromedp.Call(ctx, log.Enable, cdp.Empty{}))
+	p.look(light, 1280)
+	return p
 }
 
 func (v *visitor) cookies() []*http.Cookie {

@@ -21,7 +21,8 @@ const (
 // each thing that pick lets through, "gap" with how many were missed. Each
 // item's id is where Last-Event-ID may resume. It ends when the caller goes or
 // closed is closed; an error of the connection ends it quietly, since there is
-// nobody to tell. The caller has joined.
+// nobody to tell. The caller has joined. When closed is closed from the start,
+// the stream is one write of what there is.
 //
 // most bounds the items of one write, of which there are at most ten a second;
 // of more the newest are written and the others count as missed. 0: no bound.
@@ -32,7 +33,9 @@ func (f *Feed) Stream(w http.ResponseWriter, r *http.Request, closed <-chan stru
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Accel-Buffering", "no")
 	out := &eventStream{control: http.NewResponseController(w), w: w}
-	fmt.Fprintf(&out.pending, "retry: %d\n\n", streamRetry.Milliseconds())
+	// Where it begins is said at once, so that who is cut off before the first
+	// item goes on from here.
+	fmt.Fprintf(&out.pending, "retry: %d\nid: %s\n\n", streamRetry.Milliseconds(), f.eventID(after))
 	if !known {
 		out.event("gap", "", gap{})
 	}

@@ -33,3 +33,14 @@ func MenuPaths() []string {
 	}
 	return paths
 }
+
+// Chords are the menu's pages by the second key of their g chord; a key that
+// two pages claim is in twice.
+func Chords() (keys []string) {
+	for _, group := range navigation {
+		for _, item := range group.Items {
+			keys = append(keys, item.Key)
+		}
+	}
+	return keys
+}

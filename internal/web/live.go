@@ -202,7 +202,15 @@ func deliveryItem(d store.Delivery) tail.Item {
 		Summary: plural(d.Calls, "call") + " to Segment: " + status + " in " + shortDuration(d.Duration), Detail: d}
 }
 
-// liveStream is the page's stream of server-sent events.
+// atOnce ends a stream after its first write.
+var atOnce = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
+// liveStream is the page's stream of server-sent events; with turn= it ends
+// after what there is, and the page comes again.
 func (s *Server) liveStream(r *request) error {
 	q, err := readLiveQuery(r.URL.Query())
 	if err != nil || r.env == nil {
@@ -216,8 +224,12 @@ func (s *Server) liveStream(r *request) error {
 		return refuse(http.StatusServiceUnavailable, "No place", "All live streams are taken. Close one, or reload the page to see what is new.")
 	}
 	defer s.Feed.Leave()
+	closed := s.closed
+	if r.URL.Query().Has("turn") {
+		closed = atOnce
+	}
 	visible := s.liveVisible(r)
-	s.Feed.Stream(r.w, r.Request, s.closed, liveBurst, func(item tail.Item) (tail.Item, bool) {
+	s.Feed.Stream(r.w, r.Request, closed, liveBurst, func(item tail.Item) (tail.Item, bool) {
 		return item, visible(item) && q.filter.Matches(item)
 	})
 	return nil

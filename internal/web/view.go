@@ -109,6 +109,8 @@ var navigation = []navGroup{
 		{Name: "Users", URL: "/users", Key: "u"},
 		{Name: "Audit", URL: "/audit", Key: "h"},
 		{Name: "System", URL: "/system", Key: "y"},
+	}},
+	{"Help", []navItem{
 		{Name: "Guides", URL: "/docs", Key: "g"},
 	}},
 }

@@ -248,3 +248,13 @@ func (r *rig) requests() map[string]uint64 {
 	}
 	return counts
 }
+
+func TestEveryPageOfTheMenuHasAChordOfItsOwn(t *testing.T) {
+	seen := map[string]bool{}
+	for _, key := range web.Chords() {
+		if len(key) != 1 || seen[key] {
+			t.Errorf("%q is no key, or another page's", key)
+		}
+		seen[key] = true
+	}
+}

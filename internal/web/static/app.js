@@ -92,15 +92,18 @@
   };
   let chord = 0;
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || isOff()) return;
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
     const typing = event.target.closest("input, textarea, select, [contenteditable]");
     if (event.key === "Escape") {
       if (typing) event.target.blur();
-      for (const menu of $$("details.menu[open]")) menu.open = false;
+      for (const menu of $$("details.menu[open]")) {
+        if (menu.contains(document.activeElement)) $("summary", menu).focus();
+        menu.open = false;
+      }
       document.dispatchEvent(new CustomEvent("causeway:close"));
       return;
     }
-    if (typing || $("dialog[open]")) return;
+    if (typing || isOff() || $("dialog[open]")) return;
     if (chord && event.timeStamp - chord < 1500) {
       chord = 0;
       const link = $(`[data-go="${CSS.escape(event.key)}"]`);

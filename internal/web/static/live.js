@@ -9,7 +9,7 @@
   const shown = 200;      // rows that are kept on the page
   const buffered = 1000;  // rows that wait while paused
   const pause = $("#pause"), state = $("#state"), stateText = $("#state-text"), fresh = $("#new"), skipped = $("#skipped");
-  let source = null, last = "", paused = false, waiting = [], dropped = 0, missed = 0, news = 0, bad = 0;
+  let source = null, last = "", paused = false, waiting = [], dropped = 0, missed = 0, broken = false, news = 0, bad = 0;
 
   const element = (name, className, text) => {
     const e = document.createElement(name);
@@ -67,8 +67,11 @@
     tellSkipped();
   };
   const tellSkipped = () => {
-    skipped.hidden = missed === 0;
-    if (missed) skipped.textContent = missed.toLocaleString("en") + " skipped: more came than can be read. Narrow the filter to see all of it.";
+    skipped.hidden = missed === 0 && !broken;
+    const texts = [];
+    if (missed) texts.push(missed.toLocaleString("en") + " skipped: more came than can be read. Narrow the filter to see all of it.");
+    if (broken) texts.push("The stream was interrupted. Reload the page to see what came meanwhile.");
+    skipped.textContent = texts.join(" ");
   };
   const take = (item) => {
     waiting.push(item);
@@ -85,24 +88,57 @@
   };
 
   const show = (className, text) => { state.className = "nowrap " + className; stateText.textContent = text; };
-  const open = () => {
+
+  // Over HTTP/1.1 a browser has six connections to a host, for all its windows
+  // together. Four may be streams that stay open. A window that finds no place
+  // takes turns: its stream ends with what there is, and it comes again in two
+  // seconds. Places are locks, which a browser takes back from a closed window.
+  const places = 4;
+  let leave = null; // gives the place back
+  const takePlace = async () => {
+    if (!navigator.locks) return true; // an address that is neither local nor TLS: nothing is known of other windows
+    for (let i = 0; i < places && !leave; i++) {
+      await new Promise((tried) => navigator.locks.request("causeway-live-" + i, { ifAvailable: true }, (lock) => {
+        if (!lock || leave) { tried(); return null; }
+        return new Promise((release) => { leave = release; tried(); });
+      }).catch(tried));
+    }
+    return leave !== null;
+  };
+
+  let before = false; // a stream was open here already
+  let wanted = 0; // the newest call of open: an older one that waited gives up
+  const open = async () => {
     if (source) return;
-    source = new EventSource(live.dataset.stream + (last ? "&after=" + encodeURIComponent(last) : ""));
-    source.addEventListener("open", () => show(paused ? "paused" : "on", paused ? "paused" : "live"));
-    source.addEventListener("item", (event) => { last = event.lastEventId || last; take(JSON.parse(event.data)); });
-    source.addEventListener("gap", (event) => { missed += JSON.parse(event.data).missed || 0; if (!paused) tellSkipped(); });
-    source.addEventListener("error", () => {
-      if (source.readyState === EventSource.CLOSED) {
+    const mine = ++wanted, stays = await takePlace();
+    if (mine !== wanted || source) return;
+    if (before && !last) broken = true; // nothing says where to go on
+    before = true;
+    const opened = source = new EventSource(live.dataset.stream + (last ? "&after=" + encodeURIComponent(last) : "") + (stays ? "" : "&turn=1"));
+    opened.addEventListener("open", () => show(paused ? "paused" : "on", paused ? "paused" : "live"));
+    opened.addEventListener("item", (event) => { last = event.lastEventId || last; take(JSON.parse(event.data)); });
+    opened.addEventListener("gap", (event) => {
+      const gap = JSON.parse(event.data);
+      if (gap.missed == null) broken = true; // nobody knows how much, as after a restart
+      else missed += gap.missed;
+      if (!paused) tellSkipped();
+    });
+    opened.addEventListener("error", () => {
+      if (opened.readyState === EventSource.CLOSED) {
         // Refused: no place, signed out, or the server stopped. Try again slowly.
-        source = null;
+        close();
         show("dim", "no stream; trying again");
         setTimeout(() => { if (!document.hidden) open(); }, 5000);
-      } else {
+      } else if (stays) {
         show("dim", "connecting");
       }
     });
   };
-  const close = () => { if (source) { source.close(); source = null; } };
+  const close = () => {
+    wanted++;
+    if (source) { source.close(); source = null; }
+    if (leave) { leave(); leave = null; }
+  };
 
   const setPaused = (on) => {
     paused = on;
