@@ -31,6 +31,11 @@ func (s session) over(now time.Time) bool {
 	return now.Sub(s.Seen) >= SessionIdle || now.Sub(s.Started) >= SessionMax
 }
 
+// of reports whether it still signs that user in.
+func (s session) of(user userEntry, now time.Time) bool {
+	return !s.over(now) && !s.Started.Before(user.Since)
+}
+
 const sessionPrefix = "session."
 
 // StartSession signs a user in and returns what proves it from then on.
@@ -101,7 +106,7 @@ func (a *Accounts) Sessions(ctx context.Context, email string) ([]SessionInfo, e
 	infos, now := []SessionInfo{}, a.now()
 	for key, s := range entries {
 		user, known := users[userKey(s.User)]
-		if s.over(now) || !known || s.Started.Before(user.Since) || email != "" && s.User != email {
+		if !known || !s.of(user, now) || email != "" && s.User != email {
 			continue
 		}
 		id := strings.TrimPrefix(key, sessionPrefix)[:idLength]
@@ -114,7 +119,11 @@ func (a *Accounts) Sessions(ctx context.Context, email string) ([]SessionInfo, e
 // EndSessions signs a user out: of the session of that id, or of all but the
 // one called except when id is empty. It returns how many there were.
 func (a *Accounts) EndSessions(ctx context.Context, email, id, except, actor string) (int, error) {
-	user, err := a.User(ctx, email)
+	email, err := cleanEmail(email)
+	if err != nil {
+		return 0, ErrUnknown
+	}
+	user, _, err := load[userEntry](ctx, a, userKey(email))
 	if err != nil {
 		return 0, err
 	}
@@ -122,7 +131,7 @@ func (a *Accounts) EndSessions(ctx context.Context, email, id, except, actor str
 	if err != nil {
 		return 0, err
 	}
-	ended := 0
+	ended, now := 0, a.now()
 	for key, s := range entries {
 		this := strings.TrimPrefix(key, sessionPrefix)[:idLength]
 		if s.User != user.Email || id != "" && this != id || id == "" && this == except {
@@ -131,7 +140,9 @@ func (a *Accounts) EndSessions(ctx context.Context, email, id, except, actor str
 		if err := a.remove(ctx, key); err != nil {
 			return ended, err
 		}
-		ended++
+		if s.of(user, now) {
+			ended++
+		}
 	}
 	if ended > 0 {
 		a.Record(ctx, actor, "session.ended", user.Email, fmt.Sprintf("%d", ended))

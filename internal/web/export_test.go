@@ -1,6 +1,13 @@
 package web
 
-import "causeway/internal/auth"
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"time"
+
+	"causeway/internal/auth"
+)
 
 // RouteInfo is a route as the tests go through them.
 type RouteInfo struct {
@@ -43,4 +50,17 @@ func Chords() (keys []string) {
 		}
 	}
 	return keys
+}
+
+// Never is when a token runs out that does not.
+var Never time.Time
+
+// Answers reports whether a route takes a request.
+func Answers(method, path string) bool {
+	mux := http.NewServeMux()
+	for _, rt := range tableOfContents() {
+		mux.Handle(rt.pattern, http.NotFoundHandler())
+	}
+	_, pattern := mux.Handler(httptest.NewRequest(method, path, nil))
+	return strings.HasPrefix(pattern, method)
 }

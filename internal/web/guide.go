@@ -32,6 +32,8 @@ var guideOf = map[string]string{
 	"projects":     "configuration",
 	"keys":         "security",
 	"users":        "operating",
+	"tokens":       "operating",
+	"profile":      "operating",
 	"audit":        "security",
 	"system":       "operating",
 }

@@ -107,6 +107,7 @@ var navigation = []navGroup{
 		{Name: "Projects", URL: "/projects", Key: "r"},
 		{Name: "Keys", URL: "/keys", Key: "k"},
 		{Name: "Users", URL: "/users", Key: "u"},
+		{Name: "API tokens", URL: "/tokens", Key: "n"},
 		{Name: "Audit", URL: "/audit", Key: "h"},
 		{Name: "System", URL: "/system", Key: "y"},
 	}},
