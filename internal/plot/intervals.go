@@ -65,8 +65,8 @@ func Axis(rows []Row) Scale {
 
 // The size of one row alone, for a cell of a table.
 const (
-	rowWidth, rowHeight = 320.0, 30.0
-	rowMargin           = 12.0
+	rowWidth, rowHeight = 260.0, 30.0
+	rowMargin           = 14.0
 )
 
 // Row draws one row of the plot alone, for a table whose every row has one.

@@ -17,7 +17,7 @@ type Moment struct {
 // Line is one line over time.
 type Line struct {
 	Name    string
-	Class   string // of the style sheet: t-main, t-good …, or a-0 … for arms
+	Class   string // of the style sheet: t-main, t-good …, or a-0 … for arms, which are dashed differently
 	Moments []Moment
 	Band    bool // draw Low to High behind it
 	Area    bool // fill down to the bottom
@@ -80,8 +80,8 @@ func (p OverTime) SVG() SVG {
 		d.text(9, format(tick), "class", "axis", "x", left-8, "y", y(tick)+4, "text-anchor", "end")
 	}
 	p.timeLabels(d, first, last, labels, x, height-8)
-	for i, line := range p.Lines {
-		line.draw(d, i, x, y, scale)
+	for _, line := range p.Lines {
+		line.draw(d, x, y, scale)
 	}
 	return d.end()
 }
@@ -203,11 +203,8 @@ func (p OverTime) timeLabels(d *drawing, first, last time.Time, labels int, x fu
 	}
 }
 
-// dashes tell lines apart without their colour, in the order of the lines.
-var dashes = []string{"", "7 4", "2 4", "10 3 2 3", "4 2", "1 3"}
-
 // draw draws one line, broken where a value is not known.
-func (l Line) draw(d *drawing, index int, x func(time.Time) float64, y func(float64) float64, scale Scale) {
+func (l Line) draw(d *drawing, x func(time.Time) float64, y func(float64) float64, scale Scale) {
 	for _, run := range l.runs(func(m Moment) bool { return l.Band && !math.IsNaN(m.Low) && !math.IsNaN(m.High) }) {
 		var above, below []string
 		for _, m := range run {
@@ -231,11 +228,7 @@ func (l Line) draw(d *drawing, index int, x func(time.Time) float64, y func(floa
 			d.element("circle", "class", l.Class+" dotted", "cx", x(run[0].At), "cy", y(run[0].Value), "r", 2.5)
 			continue
 		}
-		pairs := []any{"class", l.Class + " line", "points", strings.Join(points, " ")}
-		if dash := dashes[index%len(dashes)]; dash != "" && strings.HasPrefix(l.Class, "a-") {
-			pairs = append(pairs, "stroke-dasharray", dash)
-		}
-		d.element("polyline", pairs...)
+		d.element("polyline", "class", l.Class+" line", "points", strings.Join(points, " "))
 	}
 	l.writeCut(d, x, scale)
 }

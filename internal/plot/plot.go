@@ -153,4 +153,4 @@ const styleAlone = `text{font:11px system-ui,sans-serif;fill:#17202b}.back{fill:
 	`.t-dim.line,.t-dim.mark,.t-dim.whisker{stroke:#566270}.t-dim.area,.t-dim.band{fill:#566270}.t-dim.mark{fill:#fff}` +
 	`.a-0.line,.a-0.key{stroke:#566270}.a-0.band,.a-0.bar{fill:#8792a0}.a-1.line,.a-1.key{stroke:#0b5cad}.a-1.band,.a-1.bar{fill:#0b5cad}.a-2.line,.a-2.key{stroke:#9a3fa0}.a-2.band,.a-2.bar{fill:#9a3fa0}` +
 	`.a-3.line,.a-3.key{stroke:#0b7541}.a-3.band,.a-3.bar{fill:#0b7541}.a-4.line,.a-4.key{stroke:#855a00}.a-4.band,.a-4.bar{fill:#855a00}.a-5.line,.a-5.key{stroke:#b42318}.a-5.band,.a-5.bar{fill:#b42318}` +
-	`.whisker{fill:none;stroke-width:2}`
+	`.whisker{fill:none;stroke-width:2}.a-0.line{stroke-dasharray:6 4}.a-2.line{stroke-dasharray:10 3 2 3}.a-3.line{stroke-dasharray:2 3}.a-4.line{stroke-dasharray:12 4}.a-5.line{stroke-dasharray:4 2 1 2}`

@@ -24,7 +24,7 @@ var inf, nan = math.Inf(1), math.NaN()
 
 var rows = []Row{
 	{Group: "Key metrics", Label: "conversion", Text: "+5.1%, between +2% and +8.3%", Value: .051, Low: .02, High: .083, Tone: Good},
-	{Group: "Key metrics", Label: "revenue", Text: "−1%, between −6% and +4%", Value: -.01, Low: -.06, High: .04, Tone: Unsure},
+	{Group: "Key metrics", Label: "revenue", Text: "-1%, between -6% and +4%", Value: -.01, Low: -.06, High: .04, Tone: Unsure},
 	{Group: "Guardrails", Label: "errors", Text: "+9%, at least +3%", Value: .09, Low: .03, High: inf, Tone: Bad},
 	{Group: "Guardrails", Label: "refunds <b> & \"more\"", Text: "far wider than the others", Value: .1, Low: -4, High: 4.2, Tone: Dim},
 	{Group: "Supporting", Label: "a name that is much longer than there is room for it", Text: "needs more data", Value: nan, Low: nan, High: nan, Tone: Dim},
@@ -204,8 +204,8 @@ func TestScalesAreRoundAndHoldWhatTheyShow(t *testing.T) {
 
 func TestNumbersAreWrittenForPeople(t *testing.T) {
 	for v, want := range map[float64][2]string{
-		0: {"0", "0%"}, .05: {"0.05", "5%"}, .051234: {"0.05123", "5.12%"}, -.2: {"−0.2", "−20%"}, 1234.5: {"1,234", "123,450%"}, 2.5e6: {"2.5M", "250M%"},
-		1e-7: {"1e−07", "1e−05%"}, 49.951: {"49.95", "4,995%"}, 1e300: {"1e+300", "1e+302%"}, inf: {"∞", "∞"}, -inf: {"−∞", "−∞"}, .1: {"0.1", "10%"}, -12.345: {"−12.35", "−1,234%"},
+		0: {"0", "0%"}, .05: {"0.05", "5%"}, .051234: {"0.0512", "5.12%"}, -.2: {"-0.2", "-20%"}, 1234.5: {"1,234", "123,450%"}, 2.5e6: {"2.5M", "250M%"},
+		1e-7: {"1e-07", "1e-05%"}, 49.951: {"50", "4,995%"}, 1e300: {"1e+300", "1e+302%"}, inf: {"∞", "∞"}, -inf: {"-∞", "-∞"}, .1: {"0.1", "10%"}, -12.345: {"-12.3", "-1,234%"},
 	} {
 		if got := [2]string{Number(v), Percent(v)}; got != want {
 			t.Errorf("%v: %q, want %q", v, got, want)
@@ -214,7 +214,7 @@ func TestNumbersAreWrittenForPeople(t *testing.T) {
 	if got := Number(nan); got != "–" {
 		t.Error(got)
 	}
-	if got := Signed(Percent)(.05) + " " + Signed(Percent)(-.05) + " " + Signed(Percent)(0); got != "+5% −5% 0%" {
+	if got := Signed(Percent)(.05) + " " + Signed(Percent)(-.05) + " " + Signed(Percent)(0); got != "+5% -5% 0%" {
 		t.Error(got)
 	}
 }

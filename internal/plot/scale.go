@@ -86,7 +86,8 @@ func (s Scale) clamped(v float64) (at float64, shown bool) {
 	return at, true
 }
 
-// Number writes a number with four significant digits: 0.01234, 1,235, 2.5M.
+// Number writes a number with three significant digits and whole thousands:
+// 0.0123, 12.3, 1,235, 2.5M.
 func Number(v float64) string {
 	switch size := math.Abs(v); {
 	case math.IsNaN(v):
@@ -94,17 +95,17 @@ func Number(v float64) string {
 	case math.IsInf(v, 1):
 		return "∞"
 	case math.IsInf(v, -1):
-		return "−∞"
+		return "-∞"
 	case size >= 1e15 || size > 0 && size < 1e-5:
-		return minus(strconv.FormatFloat(v, 'g', 3, 64))
+		return tidy(strconv.FormatFloat(v, 'g', 3, 64))
 	case size >= 1e9:
-		return minus(significant(v/1e9)) + "G"
+		return tidy(significant(v/1e9)) + "G"
 	case size >= 1e6:
-		return minus(significant(v/1e6)) + "M"
+		return tidy(significant(v/1e6)) + "M"
 	case size >= 1000:
-		return grouped(minus(strconv.FormatFloat(v, 'f', 0, 64)))
+		return grouped(tidy(strconv.FormatFloat(v, 'f', 0, 64)))
 	}
-	return minus(significant(v))
+	return tidy(significant(v))
 }
 
 // Percent writes a fraction as a percentage: 0.0123 is 1.23%.
@@ -112,18 +113,7 @@ func Percent(v float64) string {
 	if !known(v * 100) {
 		return Number(v)
 	}
-	v *= 100
-	switch size := math.Abs(v); {
-	case size >= 1e6:
-		return Number(v) + "%"
-	case size >= 100:
-		return grouped(minus(strconv.FormatFloat(v, 'f', 0, 64))) + "%"
-	case size >= 10:
-		return minus(trimmed(strconv.FormatFloat(v, 'f', 1, 64))) + "%"
-	case size > 0 && size < 0.01:
-		return minus(strconv.FormatFloat(v, 'g', 2, 64)) + "%"
-	}
-	return minus(trimmed(strconv.FormatFloat(v, 'f', 2, 64))) + "%"
+	return Number(v*100) + "%"
 }
 
 // Signed makes of a way to write numbers one that writes the plus too.
@@ -140,7 +130,7 @@ func significant(v float64) string {
 	if v == 0 {
 		return "0"
 	}
-	decimals := 3 - int(math.Floor(math.Log10(math.Abs(v))))
+	decimals := 2 - int(math.Floor(math.Log10(math.Abs(v))))
 	return trimmed(strconv.FormatFloat(v, 'f', max(0, min(decimals, 8)), 64))
 }
 
@@ -151,18 +141,18 @@ func trimmed(text string) string {
 	return strings.TrimSuffix(strings.TrimRight(text, "0"), ".")
 }
 
-// minus writes the sign as a sign and not as a hyphen.
-func minus(text string) string {
+// tidy takes the sign from a zero.
+func tidy(text string) string {
 	if text == "-0" {
 		return "0"
 	}
-	return strings.Replace(text, "-", "−", 1)
+	return text
 }
 
 func grouped(text string) string {
 	sign := ""
-	if rest, ok := strings.CutPrefix(text, "−"); ok {
-		sign, text = "−", rest
+	if rest, ok := strings.CutPrefix(text, "-"); ok {
+		sign, text = "-", rest
 	}
 	for i := len(text) - 3; i > 0; i -= 3 {
 		text = text[:i] + "," + text[i:]

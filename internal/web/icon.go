@@ -16,6 +16,7 @@ var icons = map[string]string{
 	"ok":     `<path d="m4 10.5 4 4 8-9"/>`,
 	"bad":    `<path d="m5 5 10 10M15 5 5 15"/>`,
 	"warn":   `<path d="M10 3 2 17h16L10 3Zm0 5v4m0 2.2v.3"/>`,
+	"info":   `<circle cx="10" cy="10" r="7.5"/><path d="M10 9v5m0-8v.3"/>`,
 	"wait":   `<circle cx="10" cy="10" r="7" stroke-dasharray="3 3"/>`,
 	"pause":  `<path d="M7 4v12M13 4v12"/>`,
 	"play":   `<path d="m6 4 10 6-10 6V4Z"/>`,

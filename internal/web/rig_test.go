@@ -3,6 +3,7 @@ package web_test
 import (
 	"bytes"
 	"context"
+	"html"
 	"io"
 	"log/slog"
 	"net/http"
@@ -343,10 +344,7 @@ var tag = regexp.MustCompile(`(?s)<(script|style)\b.*?</(script|style)>|<[^>]*>`
 
 // text is what a person reads of the page, blanks made one.
 func (a answer) text() string {
-	plain := tag.ReplaceAllString(a.body, " ")
-	for _, entity := range [][2]string{{"&lt;", "<"}, {"&gt;", ">"}, {"&#34;", `"`}, {"&#39;", "'"}, {"&amp;", "&"}} {
-		plain = strings.ReplaceAll(plain, entity[0], entity[1])
-	}
+	plain := html.UnescapeString(tag.ReplaceAllString(a.body, " "))
 	return strings.Join(strings.Fields(plain), " ")
 }
 

@@ -97,6 +97,10 @@ var navigation = []navGroup{
 		{Name: "Attributes", URL: "/attributes", Key: "a"},
 		{Name: "Impressions", URL: "/impressions", Key: "i"},
 	}},
+	{"Experiments", []navItem{
+		{Name: "Experiments", URL: "/experiments", Key: "n"},
+		{Name: "Metrics", URL: "/metric-definitions", Key: "m"},
+	}},
 	{"Segment", []navItem{
 		{Name: "Integrations", URL: "/integrations", Key: "s"},
 		{Name: "Calls", URL: "/calls", Key: "v"},
@@ -252,6 +256,8 @@ func (s *Server) functions() template.FuncMap {
 		"bytes":    byteCount,
 		"duration": shortDuration,
 		"icon":     icon,
+		"tone":     toneClass,
+		"toneicon": toneIcon,
 		"ticked":   ticked,
 	}
 }

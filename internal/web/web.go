@@ -44,6 +44,9 @@ type Options struct {
 	Tail     *tail.Hub        // required
 	Accounts *auth.Accounts   // required
 
+	// Experiments computes experiments; nil: nothing does, and the pages say so.
+	Experiments Experiments
+
 	// Metrics is where the server's counters are read, for what is counted
 	// nowhere else (requests that were refused), and where the console's own are
 	// kept. Default: a registry of its own.

@@ -1,0 +1,331 @@
+package web_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"causeway/internal/catalog"
+	"causeway/internal/experiment"
+	"causeway/internal/stats"
+	"causeway/internal/store"
+	"causeway/internal/web"
+)
+
+// experimentConfiguration is what the tests of experiments add to a project.
+const experimentConfiguration = `projects:
+  - name: shop
+    trafficTypes: [user, anonymous, account]
+    environments: [{name: production}, {name: staging}]
+    flags: [{name: button, trafficType: user, treatments: ["on", "off", blue], rollout: {"on": 34, "off": 33, blue: 33}}]
+    metrics:
+      - {name: orders, trafficType: user, type: percent, event: {eventType: Order_Completed}}
+      - {name: revenue, trafficType: user, type: sum, event: {eventType: Order_Completed}, dimensions: [currency]}
+      - {name: errors, trafficType: user, type: count, event: {eventType: client_error}, desired: decrease}
+      - {name: refunds, trafficType: user, type: ratio, event: {eventType: refund}, denominator: {eventType: Order_Completed}, desired: decrease}
+      - {name: basket, trafficType: user, type: average, event: {eventType: Order_Completed}}
+    experiments:
+      - name: Checkout button
+        flag: button
+        environment: production
+        baseline: "off"
+        start: "2026-03-01"
+        hypothesis: A larger button is found by more people.
+        metrics: {key: [orders, revenue], guardrail: [errors], supporting: [refunds, basket]}
+  - name: other
+    trafficTypes: [user]
+    environments: [{name: production}]
+`
+
+var began = time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+
+// kept are readings that somebody computed before.
+type kept struct {
+	readings []*experiment.Results // newest first
+	busy     bool
+	asked    int
+}
+
+func (k *kept) Latest(context.Context, string, string) (*experiment.Results, error) {
+	if len(k.readings) == 0 {
+		return nil, nil
+	}
+	return k.readings[0], nil
+}
+
+func (k *kept) Reading(_ context.Context, _, _ string, at time.Time) (*experiment.Results, error) {
+	for _, r := range k.readings {
+		if r.ComputedAt.Equal(at) {
+			return r, nil
+		}
+	}
+	return nil, nil
+}
+
+func (k *kept) Readings(context.Context, string, string, string) (store.Page[store.Reading], error) {
+	var page store.Page[store.Reading]
+	for _, r := range k.readings {
+		body, err := json.Marshal(r)
+		if err != nil {
+			return page, err
+		}
+		page.Items = append(page.Items, store.Reading{Project: r.Project, Experiment: r.Experiment, ComputedAt: r.ComputedAt, Body: body})
+	}
+	return page, nil
+}
+
+func (k *kept) Recalculate(context.Context, string, string) error { k.asked++; return nil }
+
+func (k *kept) Calculation(string, string) (web.Calculation, bool) {
+	return web.Calculation{Done: 3, Of: 8, Doing: "orders"}, k.busy
+}
+
+// aPlan is an experiment with one arm more than usual and a metric of each
+// group.
+func aPlan() experiment.Plan {
+	metric := func(name, group, desired, kind, event string) experiment.Metric {
+		return experiment.Metric{Name: name, Group: group, TrafficType: "user", Desired: desired,
+			Query: store.MetricQuery{Kind: kind, Event: store.EventMatch{EventType: event}, Value: "value"}}
+	}
+	revenue := metric("revenue", experiment.GroupKey, experiment.Increase, store.MetricSum, "Order_Completed")
+	revenue.Dimensions = []string{"currency"}
+	return experiment.Plan{
+		Project: "shop", Name: "Checkout button", Environment: "shop/production", Flag: "button", TrafficType: "user",
+		Baseline: "off", Treatments: []string{"on", "blue"}, Shares: map[string]float64{"off": 33, "on": 34, "blue": 33}, Start: began,
+		Metrics: []experiment.Metric{
+			metric("orders", experiment.GroupKey, experiment.Increase, store.MetricPercent, "Order_Completed"),
+			revenue,
+			metric("errors", experiment.GroupGuardrail, experiment.Decrease, store.MetricCount, "client_error"),
+			metric("refunds", experiment.GroupSupporting, experiment.Decrease, store.MetricRatio, "refund"),
+			metric("basket", experiment.GroupSupporting, experiment.Increase, store.MetricAverage, "Order_Completed"),
+		},
+		Settings: experiment.Settings{Method: experiment.Fixed, Alpha: .05, Power: .8, MinSample: 355, ReviewDays: 14, TunedFor: 5000, SampleRatioThreshold: .001, BufferMinutes: 15},
+	}
+}
+
+func hits(treatment string, n, hits int64) store.Arm {
+	m := stats.Proportion(n, hits)
+	return store.Arm{Treatment: treatment, InTotal: n + 3, Excluded: 3, N: n, Mean: m.Mean, M2: m.M2, Max: 1, Sum: float64(hits)}
+}
+
+func spread(treatment string, n int64, mean, deviation float64) store.Arm {
+	return store.Arm{Treatment: treatment, InTotal: n, N: n, Mean: mean, M2: deviation * deviation * float64(n-1), Max: mean + 4*deviation,
+		Sum: mean * float64(n), P50: mean * .8, P95: mean + 2*deviation}
+}
+
+// measured is what the store gave of one metric, with its past growing towards
+// it.
+func measured(days int, arms ...store.Arm) experiment.Measured {
+	m := experiment.Measured{Result: store.MetricResult{Arms: arms}}
+	for _, a := range arms {
+		m.Result.Events += int64(a.Sum)
+	}
+	m.Result.EventsOfExposed, m.Result.EventsInWindow = m.Result.Events, m.Result.Events
+	for day := 1; day < days; day++ {
+		past := experiment.PastArms{At: began.AddDate(0, 0, day)}
+		part := float64(day) / float64(days)
+		for i, a := range arms {
+			a.InTotal, a.N = int64(float64(a.InTotal)*part), int64(float64(a.N)*part)
+			a.Mean *= 1 + .08*math.Sin(float64(day+3*i))*(1-part)
+			a.M2, a.Sum = a.M2*part, a.Mean*float64(a.N)
+			past.Arms = append(past.Arms, a)
+		}
+		m.Past = append(m.Past, past)
+	}
+	return m
+}
+
+// someEvidence is of a healthy experiment whose metrics are in different
+// states.
+func someEvidence(days int) experiment.Evidence {
+	version := int64(7)
+	end := began.AddDate(0, 0, days)
+	ev := experiment.Evidence{At: end, From: began, To: end, Version: &version, Metrics: []experiment.Measured{
+		measured(days, hits("off", 5000, 1000), hits("on", 5050, 1180), hits("blue", 4980, 1010)),
+		measured(days, spread("off", 5000, 12.4, 30), spread("on", 5050, 12.9, 31), spread("blue", 4980, 12.1, 29)),
+		measured(days, spread("off", 5000, .31, .6), spread("on", 5050, .32, .6), spread("blue", 4980, .39, .7)),
+		measured(days, spread("off", 120, .05, .2), spread("on", 140, .06, .2), spread("blue", 130, .04, .2)),
+		measured(days, store.Arm{Treatment: "off", InTotal: 5000, Excluded: 5000}, store.Arm{Treatment: "on", InTotal: 5050, Excluded: 5050}, store.Arm{Treatment: "blue", InTotal: 4980, Excluded: 4980}),
+	}}
+	ev.Metrics[1].Dimensions = []store.MetricResult{{Dimensions: []store.DimensionArms{
+		{Value: "EUR", Arms: []store.Arm{spread("off", 3000, 12, 30), spread("on", 3000, 13, 31), spread("blue", 2900, 12, 29)}},
+		{Value: "USD", Arms: []store.Arm{spread("off", 2000, 13, 30), spread("on", 2050, 12, 31), spread("blue", 2080, 12, 29)}},
+	}}}
+	report := store.ExposureReport{Rules: []store.RuleCount{{Rule: "default rule", Keys: 15030}}, FirstImpression: began, LastSeen: end, Keys: 15039,
+		Versions: []store.VersionCount{{ChangeNumber: 5, First: began.AddDate(0, 0, -3), Last: began, Keys: 40}, {ChangeNumber: 7, First: began, Last: end, Keys: 15039}},
+		Arms:     []store.ArmExposure{{Treatment: "off", Keys: 5000, Excluded: 3, Impressions: 9000}, {Treatment: "on", Keys: 5050, Excluded: 3, Impressions: 9100}, {Treatment: "blue", Keys: 4980, Excluded: 3, Impressions: 9050}},
+		Excluded: 9, InSeveral: 30, WithEvents: 12000, EventsBefore: 210, LateEvents: 90, EventsOfKeys: 40000}
+	for day := range days {
+		report.Days = append(report.Days, store.ExposureDay{Day: began.AddDate(0, 0, day), Keys: []int64{int64(500 - 20*day), int64(505 - 20*day), int64(498 - 20*day)}})
+	}
+	ev.Exposures = report
+	return ev
+}
+
+func conclude(plan experiment.Plan, ev experiment.Evidence, earlier *experiment.Results) *experiment.Results {
+	r := experiment.Conclude(plan, ev, earlier, "test")
+	return &r
+}
+
+// withExperiment is a rig whose project has an experiment with these readings.
+func withExperiment(t *testing.T, readings ...*experiment.Results) (*rig, *kept) {
+	t.Helper()
+	k := &kept{readings: readings}
+	r := configured(t, func(o *web.Options) { o.Experiments = k })
+	doc, findings := catalog.Decode("", []byte(experimentConfiguration), nil)
+	if len(findings) > 0 {
+		t.Fatal(findings)
+	}
+	if _, err := r.catalog.Apply(t.Context(), doc, "test", 0); err != nil {
+		t.Fatal(err)
+	}
+	return r, k
+}
+
+var notANumber = regexp.MustCompile(`NaN|[+-]Inf\b|%!|0x`)
+
+// sound fails the test when a page shows what is no number.
+func (a answer) sound() answer {
+	a.t.Helper()
+	if bad := notANumber.FindString(a.body); bad != "" {
+		a.t.Errorf("%s: %q stands in it", a.path, bad)
+	}
+	return a
+}
+
+func TestAnExperimentShowsWhatItHasShown(t *testing.T) {
+	newest := conclude(aPlan(), someEvidence(14), nil)
+	r, k := withExperiment(t, newest, conclude(aPlan(), someEvidence(9), nil))
+	r.get("/experiments").shows(200, "Checkout button", "button", "running", "▲ 1", newest.Recommendation.Sentence).sound()
+	page := r.get("/experiments/checkout-button").shows(200, newest.Recommendation.Sentence, "Key metrics", "Guardrail metrics", "Supporting metrics",
+		"▲ Desired", "▼ Undesired", "◆ Inconclusive", "◌ Needs more data", "– Not available", "20% 23.4%", "+16.8% Impact lies between +8.45% and +25.9%.", "decrease is better").sound()
+	if n := strings.Count(page.body, `class="plot row"`); n != 11 {
+		t.Errorf("%d plots, want one for each of 10 cards and the axis", n)
+	}
+	for _, g := range newest.Groups {
+		for _, m := range g.Metrics {
+			for _, c := range m.Cards {
+				if c.CI == nil {
+					page.shows(200, c.Sentence)
+				}
+			}
+		}
+	}
+	if !strings.Contains(page.body, `href="/experiments/checkout-button?env=shop/production&amp;show=absolute"`) {
+		t.Error("the page has no link to absolute effects")
+	}
+	if text := r.get("/experiments/checkout-button?treatment=blue").shows(200, "+25.8%").sound().text(); strings.Contains(text, "+16.8% Impact") {
+		t.Error("a treatment is shown that was not chosen")
+	}
+	r.get("/experiments/checkout-button?show=absolute").shows(200, "+3.37 pp Impact lies between", "has an axis of its own").sound()
+	r.get("/experiments/checkout-button/health").shows(200, "Sample ratio", "Keys meant", "Exposures", "Identities match", "30 of 15,039", "Review period", "Change number").sound()
+	old := k.readings[1].ComputedAt.Format(time.RFC3339Nano)
+	r.get("/experiments/checkout-button?at="+old).shows(200, "This is the reading of 2026-03-10", "See the newest").sound()
+	r.get("/experiments/checkout-button?at=2026-03-01T00:00:00Z").shows(404, "There is no reading")
+	r.get("/experiments/checkout-button?at=yesterday").shows(404)
+	r.get("/experiments/nothing").shows(404, "no experiment")
+	r.get("/experiments?env=other/production").shows(200, "There is no experiment in other yet")
+}
+
+func TestAMetricOfAnExperimentIsShownWithEverythingBehindIt(t *testing.T) {
+	r, _ := withExperiment(t, conclude(aPlan(), someEvidence(14), nil))
+	r.get("/experiments/checkout-button/metrics/orders").shows(200, "Impact snapshot", "Impact over time", "Values over time", "Did it", "Excluded", "How events became numbers",
+		"Show the working", "Repeat it in R", "SE = ", "would likely have been found").sound()
+	r.get("/experiments/checkout-button/metrics/orders?show=absolute").shows(200, "pp").sound()
+	r.get("/experiments/checkout-button/metrics/revenue").shows(200, "By currency", "EUR", "USD", "Median", "p95").sound()
+	r.get("/experiments/checkout-button/metrics/basket").shows(200, "Not available", "nothing was tested", "There are not two points").sound()
+	r.get("/experiments/checkout-button/metrics/refunds").shows(200, "Needs more data").sound()
+	r.get("/experiments/checkout-button/metrics/nothing").shows(404, "have no metric")
+}
+
+func TestReadingsAreKeptAndCompared(t *testing.T) {
+	early := conclude(aPlan(), someEvidence(9), nil)
+	changed := aPlan()
+	changed.Settings.Method, changed.Rule = experiment.Sequential, "default rule"
+	newest := conclude(changed, someEvidence(14), early)
+	r, _ := withExperiment(t, newest, early)
+	r.get("/experiments/checkout-button/readings").shows(200, "begun anew", "15,039", "Compare the two").sound()
+	before, after := early.ComputedAt.Format(time.RFC3339Nano), newest.ComputedAt.Format(time.RFC3339Nano)
+	r.get("/experiments/checkout-button/readings?before="+after+"&after="+before).shows(200, "Two readings", "fixed", "sequential", "Method", "Rule").sound()
+	r.get("/experiments/checkout-button/readings?before="+after+"&after=x").shows(422, "Choose two readings")
+}
+
+func TestWhatIsNotComputedSaysWhy(t *testing.T) {
+	r, k := withExperiment(t)
+	r.get("/experiments").shows(200, "Checkout button", "none yet", "not yet")
+	for _, path := range []string{"", "/health", "/metrics/orders"} {
+		r.get("/experiments/checkout-button"+path).shows(200, "It was not computed yet", "Recalculate")
+	}
+	r.get("/experiments/checkout-button/readings").shows(200, "No reading is kept yet")
+	r.get("/experiments/checkout-button/file/results.csv").shows(404, "nothing to download")
+	r.post("/experiments/checkout-button/recalculate", nil).goes("/experiments/checkout-button?env=shop/production")
+	if k.asked != 1 {
+		t.Errorf("%d calculations were asked for", k.asked)
+	}
+	k.busy = true
+	r.get("/experiments/checkout-button").shows(200, "3 of 8 questions are answered, now orders", "being computed for the first time")
+}
+
+func TestResultsAreFilesToo(t *testing.T) {
+	results := conclude(aPlan(), someEvidence(14), nil)
+	r, _ := withExperiment(t, results)
+	got := r.get("/experiments/checkout-button/file/results.json")
+	var back experiment.Results
+	if err := json.Unmarshal([]byte(got.body), &back); err != nil || back.Recommendation.Sentence != results.Recommendation.Sentence {
+		t.Errorf("%v: %.300s", err, got.body)
+	}
+	table := r.get("/experiments/checkout-button/file/results.csv").body
+	if lines := strings.Split(strings.TrimSpace(table), "\n"); len(lines) != 11 || !strings.HasPrefix(lines[1], "key,orders,percent,increase,on,off,desired,") {
+		t.Errorf("%s", table)
+	}
+	svg := r.get("/experiments/checkout-button/file/results.svg")
+	if !strings.HasPrefix(svg.body, `<svg xmlns="http://www.w3.org/2000/svg"`) || !strings.Contains(svg.body, "▲ Desired: +16.8%") || svg.header.Get("Content-Type") != "image/svg+xml" {
+		t.Errorf("%.500s", svg.body)
+	}
+	r.get("/experiments/checkout-button/file/results.exe").shows(404)
+}
+
+// hostileResults has names and numbers that want to break a page.
+func hostileResults() *experiment.Results {
+	plan := aPlan()
+	plan.Name, plan.Baseline, plan.Treatments, plan.Hypothesis = nasty, nasty, []string{nasty + "2"}, nasty
+	plan.Shares = map[string]float64{nasty: 1, nasty + "2": 1}
+	var ev experiment.Evidence
+	ev.At, ev.From, ev.To = began.AddDate(0, 0, 20), began, began.AddDate(0, 0, 20)
+	numbers := []float64{0, 1e300, -1e300, 5e-324, 1e-9}
+	for i := range plan.Metrics {
+		plan.Metrics[i].Name = fmt.Sprint(nasty, i)
+		v := numbers[i]
+		ev.Metrics = append(ev.Metrics, measured(20,
+			store.Arm{Treatment: nasty, InTotal: 1e15, N: 1e15, Mean: v, M2: 1e300, Min: -1e300, Max: 1e300, P50: v, P95: v},
+			store.Arm{Treatment: nasty + "2", InTotal: 1e15, N: 1e15, Mean: v + 1, M2: 1e290, Overflow: i == 2}))
+	}
+	ev.Exposures = store.ExposureReport{Rules: []store.RuleCount{{Rule: nasty, Keys: 4}, {Rule: "", Keys: 4}}, Keys: 8,
+		Days: []store.ExposureDay{{Day: began, Keys: []int64{math.MaxInt64, 0}}, {Day: began.AddDate(0, 0, 1), Keys: []int64{1, 1}}},
+		Arms: []store.ArmExposure{{Treatment: nasty, Keys: 900}, {Treatment: nasty + "2", Keys: 100}}}
+	return conclude(plan, ev, nil)
+}
+
+func TestHostileNamesAndNumbersDoNotBreakThePages(t *testing.T) {
+	results := hostileResults()
+	r, _ := withExperiment(t, results, conclude(aPlan(), someEvidence(3), nil))
+	before, after := results.ComputedAt.Format(time.RFC3339Nano), began.AddDate(0, 0, 3).Format(time.RFC3339Nano)
+	paths := []string{"", "?show=absolute", "/health", "/readings", "/readings?before=" + before + "&after=" + after}
+	for i := range results.Groups[0].Metrics {
+		paths = append(paths, "/metrics/"+catalog.Slug(results.Groups[0].Metrics[i].Metric))
+	}
+	for _, path := range paths {
+		page := r.get("/experiments/checkout-button" + path).shows(200).sound()
+		if strings.Contains(page.body, "<script>alert") || strings.Contains(page.body, "<img") {
+			t.Errorf("%s: a name is not escaped", path)
+		}
+	}
+	if body := r.get("/experiments/checkout-button/file/results.svg").sound().body; strings.Contains(body, "<script>") {
+		t.Error("a name is not escaped in the drawing")
+	}
+}
