@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,7 +16,6 @@ import (
 	"causeway/internal/experiment"
 	"causeway/internal/stats"
 	"causeway/internal/store"
-	"causeway/internal/web"
 )
 
 // experimentConfiguration is what the tests of experiments add to a project.
@@ -44,68 +45,56 @@ const experimentConfiguration = `projects:
 
 var began = time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
 
-// kept are readings that somebody computed before.
-type kept struct {
-	readings []*experiment.Results // newest first
-	busy     bool
-	asked    int
+// readings is a store that has readings and answers every question after it
+// was allowed to.
+type readings struct {
+	mu    sync.Mutex
+	kept  []store.Reading
+	allow chan struct{}
 }
 
-func (k *kept) Latest(context.Context, string, string) (*experiment.Results, error) {
-	if len(k.readings) == 0 {
-		return nil, nil
-	}
-	return k.readings[0], nil
+func (s *readings) SaveReading(_ context.Context, r store.Reading) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.kept = append(s.kept, r)
+	return nil
 }
 
-func (k *kept) Reading(_ context.Context, _, _ string, at time.Time) (*experiment.Results, error) {
-	for _, r := range k.readings {
-		if r.ComputedAt.Equal(at) {
-			return r, nil
-		}
-	}
-	return nil, nil
+func (s *readings) Readings(context.Context, string, string, time.Time) ([]store.Reading, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.kept), nil
 }
 
-func (k *kept) Readings(context.Context, string, string, string) (store.Page[store.Reading], error) {
-	var page store.Page[store.Reading]
-	for _, r := range k.readings {
-		body, err := json.Marshal(r)
-		if err != nil {
-			return page, err
-		}
-		page.Items = append(page.Items, store.Reading{Project: r.Project, Experiment: r.Experiment, ComputedAt: r.ComputedAt, Body: body})
+func (s *readings) LastReading(context.Context, string, string) (store.Reading, bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.kept) == 0 {
+		return store.Reading{}, false, nil
 	}
-	return page, nil
+	return s.kept[len(s.kept)-1], true, nil
 }
 
-func (k *kept) Recalculate(context.Context, string, string) error { k.asked++; return nil }
-
-func (k *kept) Calculation(string, string) (web.Calculation, bool) {
-	return web.Calculation{Done: 3, Of: 8, Doing: "orders"}, k.busy
+func (s *readings) Exposures(ctx context.Context, _ store.Exposure) (store.ExposureReport, error) {
+	select {
+	case <-s.allow:
+	case <-ctx.Done():
+	}
+	return store.ExposureReport{}, ctx.Err()
 }
 
-// aPlan is an experiment with one arm more than usual and a metric of each
-// group.
-func aPlan() experiment.Plan {
-	metric := func(name, group, desired, kind, event string) experiment.Metric {
-		return experiment.Metric{Name: name, Group: group, TrafficType: "user", Desired: desired,
-			Query: store.MetricQuery{Kind: kind, Event: store.EventMatch{EventType: event}, Value: "value"}}
+func (s *readings) Analyze(_ context.Context, _ store.Exposure, queries []store.MetricQuery) ([]store.MetricResult, error) {
+	return make([]store.MetricResult, len(queries)), nil
+}
+
+// planOf is the experiment of a configuration.
+func planOf(t *testing.T, r *rig) experiment.Plan {
+	t.Helper()
+	for _, e := range r.catalog.Snapshot().AllExperiments() {
+		return experiment.PlanOf(e)
 	}
-	revenue := metric("revenue", experiment.GroupKey, experiment.Increase, store.MetricSum, "Order_Completed")
-	revenue.Dimensions = []string{"currency"}
-	return experiment.Plan{
-		Project: "shop", Name: "Checkout button", Environment: "shop/production", Flag: "button", TrafficType: "user",
-		Baseline: "off", Treatments: []string{"on", "blue"}, Shares: map[string]float64{"off": 33, "on": 34, "blue": 33}, Start: began,
-		Metrics: []experiment.Metric{
-			metric("orders", experiment.GroupKey, experiment.Increase, store.MetricPercent, "Order_Completed"),
-			revenue,
-			metric("errors", experiment.GroupGuardrail, experiment.Decrease, store.MetricCount, "client_error"),
-			metric("refunds", experiment.GroupSupporting, experiment.Decrease, store.MetricRatio, "refund"),
-			metric("basket", experiment.GroupSupporting, experiment.Increase, store.MetricAverage, "Order_Completed"),
-		},
-		Settings: experiment.Settings{Method: experiment.Fixed, Alpha: .05, Power: .8, MinSample: 355, ReviewDays: 14, TunedFor: 5000, SampleRatioThreshold: .001, BufferMinutes: 15},
-	}
+	t.Fatal("there is no experiment")
+	return experiment.Plan{}
 }
 
 func hits(treatment string, n, hits int64) store.Arm {
@@ -172,11 +161,12 @@ func conclude(plan experiment.Plan, ev experiment.Evidence, earlier *experiment.
 	return &r
 }
 
-// withExperiment is a rig whose project has an experiment with these readings.
-func withExperiment(t *testing.T, readings ...*experiment.Results) (*rig, *kept) {
+// withExperiment is a rig whose project has an experiment. computed gives its
+// readings, oldest first.
+func withExperiment(t *testing.T, computed func(experiment.Plan) []*experiment.Results) (*rig, *readings) {
 	t.Helper()
-	k := &kept{readings: readings}
-	r := configured(t, func(o *web.Options) { o.Experiments = k })
+	r := configured(t)
+	s := r.readings
 	doc, findings := catalog.Decode("", []byte(experimentConfiguration), nil)
 	if len(findings) > 0 {
 		t.Fatal(findings)
@@ -184,7 +174,23 @@ func withExperiment(t *testing.T, readings ...*experiment.Results) (*rig, *kept)
 	if _, err := r.catalog.Apply(t.Context(), doc, "test", 0); err != nil {
 		t.Fatal(err)
 	}
-	return r, k
+	if computed == nil {
+		return r, s
+	}
+	for _, results := range computed(planOf(t, r)) {
+		body, err := json.Marshal(results)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.kept = append(s.kept, store.Reading{Project: "shop", Experiment: "checkout-button", ComputedAt: results.ComputedAt, Body: body})
+	}
+	return r, s
+}
+
+// twoReadings are of day 9 and day 14.
+func twoReadings(plan experiment.Plan) []*experiment.Results {
+	early := conclude(plan, someEvidence(9), nil)
+	return []*experiment.Results{early, conclude(plan, someEvidence(14), early)}
 }
 
 var notANumber = regexp.MustCompile(`NaN|[+-]Inf\b|%!|0x`)
@@ -199,8 +205,8 @@ func (a answer) sound() answer {
 }
 
 func TestAnExperimentShowsWhatItHasShown(t *testing.T) {
-	newest := conclude(aPlan(), someEvidence(14), nil)
-	r, k := withExperiment(t, newest, conclude(aPlan(), someEvidence(9), nil))
+	r, _ := withExperiment(t, twoReadings)
+	newest := conclude(planOf(t, r), someEvidence(14), nil)
 	r.get("/experiments").shows(200, "Checkout button", "button", "running", "▲ 1", newest.Recommendation.Sentence).sound()
 	page := r.get("/experiments/checkout-button").shows(200, newest.Recommendation.Sentence, "Key metrics", "Guardrail metrics", "Supporting metrics",
 		"▲ Desired", "▼ Undesired", "◆ Inconclusive", "◌ Needs more data", "– Not available", "20% 23.4%", "+16.8% Impact lies between +8.45% and +25.9%.", "decrease is better").sound()
@@ -224,16 +230,16 @@ func TestAnExperimentShowsWhatItHasShown(t *testing.T) {
 	}
 	r.get("/experiments/checkout-button?show=absolute").shows(200, "+3.37 pp Impact lies between", "has an axis of its own").sound()
 	r.get("/experiments/checkout-button/health").shows(200, "Sample ratio", "Keys meant", "Exposures", "Identities match", "30 of 15,039", "Review period", "Change number").sound()
-	old := k.readings[1].ComputedAt.Format(time.RFC3339Nano)
+	old := began.AddDate(0, 0, 9).Format(time.RFC3339Nano)
 	r.get("/experiments/checkout-button?at="+old).shows(200, "This is the reading of 2026-03-10", "See the newest").sound()
-	r.get("/experiments/checkout-button?at=2026-03-01T00:00:00Z").shows(404, "There is no reading")
+	r.get("/experiments/checkout-button?at=2026-02-01T00:00:00Z").shows(404, "There is no reading")
 	r.get("/experiments/checkout-button?at=yesterday").shows(404)
 	r.get("/experiments/nothing").shows(404, "no experiment")
 	r.get("/experiments?env=other/production").shows(200, "There is no experiment in other yet")
 }
 
 func TestAMetricOfAnExperimentIsShownWithEverythingBehindIt(t *testing.T) {
-	r, _ := withExperiment(t, conclude(aPlan(), someEvidence(14), nil))
+	r, _ := withExperiment(t, twoReadings)
 	r.get("/experiments/checkout-button/metrics/orders").shows(200, "Impact snapshot", "Impact over time", "Values over time", "Did it", "Excluded", "How events became numbers",
 		"Show the working", "Repeat it in R", "SE = ", "would likely have been found").sound()
 	r.get("/experiments/checkout-button/metrics/orders?show=absolute").shows(200, "pp").sound()
@@ -244,11 +250,13 @@ func TestAMetricOfAnExperimentIsShownWithEverythingBehindIt(t *testing.T) {
 }
 
 func TestReadingsAreKeptAndCompared(t *testing.T) {
-	early := conclude(aPlan(), someEvidence(9), nil)
-	changed := aPlan()
-	changed.Settings.Method, changed.Rule = experiment.Sequential, "default rule"
-	newest := conclude(changed, someEvidence(14), early)
-	r, _ := withExperiment(t, newest, early)
+	var early, newest *experiment.Results
+	r, _ := withExperiment(t, func(plan experiment.Plan) []*experiment.Results {
+		early = conclude(plan, someEvidence(9), nil)
+		plan.Settings.Method, plan.Rule = experiment.Sequential, "default rule"
+		newest = conclude(plan, someEvidence(14), early)
+		return []*experiment.Results{early, newest}
+	})
 	r.get("/experiments/checkout-button/readings").shows(200, "begun anew", "15,039", "Compare the two").sound()
 	before, after := early.ComputedAt.Format(time.RFC3339Nano), newest.ComputedAt.Format(time.RFC3339Nano)
 	r.get("/experiments/checkout-button/readings?before="+after+"&after="+before).shows(200, "Two readings", "fixed", "sequential", "Method", "Rule").sound()
@@ -256,24 +264,32 @@ func TestReadingsAreKeptAndCompared(t *testing.T) {
 }
 
 func TestWhatIsNotComputedSaysWhy(t *testing.T) {
-	r, k := withExperiment(t)
+	r, s := withExperiment(t, nil)
 	r.get("/experiments").shows(200, "Checkout button", "none yet", "not yet")
 	for _, path := range []string{"", "/health", "/metrics/orders"} {
-		r.get("/experiments/checkout-button"+path).shows(200, "It was not computed yet", "Recalculate")
+		r.get("/experiments/checkout-button"+path).shows(200, "It was not computed yet", "Nothing was computed yet.", "Recalculate")
 	}
 	r.get("/experiments/checkout-button/readings").shows(200, "No reading is kept yet")
 	r.get("/experiments/checkout-button/file/results.csv").shows(404, "nothing to download")
 	r.post("/experiments/checkout-button/recalculate", nil).goes("/experiments/checkout-button?env=shop/production")
-	if k.asked != 1 {
-		t.Errorf("%d calculations were asked for", k.asked)
+	r.get("/experiments/checkout-button").shows(200, "being computed for the first time", "What stands below is of before")
+	close(s.allow)
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if page := r.get("/experiments/checkout-button"); strings.Contains(page.text(), "nobody was exposed to the flag") {
+			page.shows(200, "Not available", "Nobody was shown").sound()
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("the results do not come")
+		}
 	}
-	k.busy = true
-	r.get("/experiments/checkout-button").shows(200, "3 of 8 questions are answered, now orders", "being computed for the first time")
+	r.get("/experiments/checkout-button/health").shows(200, "Nobody was exposed").sound()
+	r.get("/experiments/checkout-button/metrics/orders").shows(200, "There are not two points").sound()
 }
 
 func TestResultsAreFilesToo(t *testing.T) {
-	results := conclude(aPlan(), someEvidence(14), nil)
-	r, _ := withExperiment(t, results)
+	r, _ := withExperiment(t, twoReadings)
+	results := conclude(planOf(t, r), someEvidence(14), nil)
 	got := r.get("/experiments/checkout-button/file/results.json")
 	var back experiment.Results
 	if err := json.Unmarshal([]byte(got.body), &back); err != nil || back.Recommendation.Sentence != results.Recommendation.Sentence {
@@ -291,8 +307,8 @@ func TestResultsAreFilesToo(t *testing.T) {
 }
 
 // hostileResults has names and numbers that want to break a page.
-func hostileResults() *experiment.Results {
-	plan := aPlan()
+func hostileResults(plan experiment.Plan) *experiment.Results {
+	plan.Settings.MinSample = 10
 	plan.Name, plan.Baseline, plan.Treatments, plan.Hypothesis = nasty, nasty, []string{nasty + "2"}, nasty
 	plan.Shares = map[string]float64{nasty: 1, nasty + "2": 1}
 	var ev experiment.Evidence
@@ -312,12 +328,15 @@ func hostileResults() *experiment.Results {
 }
 
 func TestHostileNamesAndNumbersDoNotBreakThePages(t *testing.T) {
-	results := hostileResults()
-	r, _ := withExperiment(t, results, conclude(aPlan(), someEvidence(3), nil))
+	var results *experiment.Results
+	r, _ := withExperiment(t, func(plan experiment.Plan) []*experiment.Results {
+		results = hostileResults(plan)
+		return []*experiment.Results{conclude(plan, someEvidence(3), nil), results}
+	})
 	before, after := results.ComputedAt.Format(time.RFC3339Nano), began.AddDate(0, 0, 3).Format(time.RFC3339Nano)
-	paths := []string{"", "?show=absolute", "/health", "/readings", "/readings?before=" + before + "&after=" + after}
+	paths := []string{"", "?show=absolute&at=" + before, "?at=" + before, "/health?at=" + before, "/readings", "/readings?before=" + before + "&after=" + after}
 	for i := range results.Groups[0].Metrics {
-		paths = append(paths, "/metrics/"+catalog.Slug(results.Groups[0].Metrics[i].Metric))
+		paths = append(paths, "/metrics/"+catalog.Slug(results.Groups[0].Metrics[i].Metric)+"?at="+before)
 	}
 	for _, path := range paths {
 		page := r.get("/experiments/checkout-button" + path).shows(200).sound()
@@ -325,7 +344,7 @@ func TestHostileNamesAndNumbersDoNotBreakThePages(t *testing.T) {
 			t.Errorf("%s: a name is not escaped", path)
 		}
 	}
-	if body := r.get("/experiments/checkout-button/file/results.svg").sound().body; strings.Contains(body, "<script>") {
+	if body := r.get("/experiments/checkout-button/file/results.svg?at=" + before).sound().body; strings.Contains(body, "<script>") {
 		t.Error("a name is not escaped in the drawing")
 	}
 }

@@ -17,7 +17,7 @@ func (s *Server) experimentFile(r *request) error {
 	if err != nil {
 		return err
 	}
-	if head.Results == nil {
+	if head.Nothing != nil {
 		return notFound("%s was not computed yet, so there is nothing to download.", e.Spec.Name)
 	}
 	var body []byte

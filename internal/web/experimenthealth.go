@@ -11,10 +11,9 @@ import (
 // healthPage says whether an experiment can be trusted.
 type healthPage struct {
 	experimentHead
-	Nothing *nothing
-	Checks  []healthLine
-	Chart   template.HTML // exposures per day and treatment
-	Total   []int64       // keys, by treatment
+	Checks []healthLine
+	Chart  template.HTML // exposures per day and treatment
+	Total  []int64       // keys, by treatment
 }
 
 // healthLine is one check of the list.
@@ -24,13 +23,12 @@ type healthLine struct {
 }
 
 func (s *Server) experimentHealth(r *request) error {
-	e, head, err := s.openExperiment(r, "Health")
+	_, head, err := s.openExperiment(r, "Health")
 	if err != nil {
 		return err
 	}
 	p := healthPage{experimentHead: head}
-	if head.Results == nil {
-		p.Nothing = head.notComputed(e, r.now)
+	if head.Nothing != nil {
 		return s.show(r, "experimenthealth", p)
 	}
 	h := head.Results.Health

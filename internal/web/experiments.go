@@ -1,7 +1,7 @@
 package web
 
 import (
-	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"time"
@@ -9,29 +9,7 @@ import (
 	"causeway/internal/auth"
 	"causeway/internal/catalog"
 	"causeway/internal/experiment"
-	"causeway/internal/store"
 )
-
-// Experiments is what the pages ask of whoever computes experiments.
-// Experiments are named by project and id.
-type Experiments interface {
-	// Latest is the newest reading; nil: it was never computed.
-	Latest(ctx context.Context, project, id string) (*experiment.Results, error)
-	// Reading is the one that was computed at that time; nil: there is none.
-	Reading(ctx context.Context, project, id string, at time.Time) (*experiment.Results, error)
-	// Readings lists them, newest first.
-	Readings(ctx context.Context, project, id, cursor string) (store.Page[store.Reading], error)
-	// Recalculate begins a calculation, unless one is under way or waits.
-	Recalculate(ctx context.Context, project, id string) error
-	// Calculation is the one under way; false: there is none.
-	Calculation(project, id string) (Calculation, bool)
-}
-
-// Calculation is a calculation that is under way.
-type Calculation struct {
-	Done, Of int    // questions to the store
-	Doing    string // which is being asked
-}
 
 func experimentRoutes() []route {
 	return []route{
@@ -112,27 +90,17 @@ func (s *Server) experimentLines(r *request, l layout, list []*catalog.Experimen
 	for _, e := range list {
 		line := experimentLine{ID: e.ID, Name: e.Spec.Name, Flag: e.Spec.Flag, Environment: e.Environment.Name,
 			Phase: phaseOf(e, r.now), URL: l.Experiment(e.ID)}
-		results, err := s.latest(r, e)
+		results, err := s.Experiments.Results(r.Context(), e.Environment.Project.Name, e.ID)
 		if err != nil {
-			return nil, err
+			return nil, storeFailed(err)
 		}
-		if results != nil {
-			line.Computed, line.Advice = results.ComputedAt, &results.Recommendation
+		if !results.ComputedAt.IsZero() {
+			line.Computed, line.Advice, line.Tally = results.ComputedAt, &results.Recommendation, tallyOf(results.States())
 			line.Distrust = results.Recommendation.Verdict == experiment.DoNotTrust
-			line.Tally = statesOf(results)
 		}
 		lines = append(lines, line)
 	}
 	return lines, nil
-}
-
-// latest is the newest reading of an experiment; nil: there is none.
-func (s *Server) latest(r *request, e *catalog.Experiment) (*experiment.Results, error) {
-	if s.Experiments == nil {
-		return nil, nil
-	}
-	results, err := s.Experiments.Latest(r.Context(), e.Environment.Project.Name, e.ID)
-	return results, storeFailed(err)
 }
 
 // Experiment is the address of an experiment's page, or of one below it.
@@ -164,13 +132,14 @@ type experimentHead struct {
 	Environment string
 	Treatments  []string // the baseline first
 	Tabs        []rangeChoice
-	// Results are those that are shown; nil: it was never computed.
-	Results *experiment.Results
+	Results     *experiment.Results
 	// At is the time of an older reading that is shown; empty: the newest is.
-	At         string
-	Progress   *Calculation // of the calculation under way
-	Poll       string       // the address that brings the page up to date meanwhile
-	Computable bool
+	At       string
+	Progress *experiment.Calculation // under way
+	Poll     string                  // the address that brings the page up to date meanwhile
+	Next     time.Time               // when it is computed next by itself; zero: never
+	// Nothing says why there are no results; nil: there are some.
+	Nothing *nothing
 }
 
 // openExperiment finds the experiment of the address and makes the head of its
@@ -185,19 +154,25 @@ func (s *Server) openExperiment(r *request, tab string) (*catalog.Experiment, ex
 		return nil, experimentHead{}, notFound("There is no experiment %q in the project %s. It may have been renamed or deleted.", id, r.env.Project.Name)
 	}
 	h := experimentHead{dataPage: s.dataPage(r, e.Spec.Name), ID: e.ID, Name: e.Spec.Name, Phase: phaseOf(e, r.now), Spec: e.Spec,
-		Environment: e.Environment.Name, Treatments: e.Treatments, Computable: s.Experiments != nil}
-	results, err := s.reading(r, e)
+		Environment: e.Environment.Name, Treatments: e.Treatments}
+	var err error
+	if h.At = r.URL.Query().Get("at"); h.At != "" {
+		h.Results, err = s.readingAt(r, e, h.At)
+	} else {
+		var newest experiment.Results
+		newest, err = s.Experiments.Results(r.Context(), e.Environment.Project.Name, e.ID)
+		h.Results, err = &newest, storeFailed(err)
+	}
 	if err != nil {
 		return nil, h, err
 	}
-	h.Results = results
-	if at := r.URL.Query().Get("at"); at != "" {
-		h.At = at
+	if progress, busy := s.Experiments.Calculation(e.Environment.Project.Name, e.ID); busy {
+		h.Progress, h.Poll = &progress, r.URL.RequestURI()
+	} else if h.At == "" {
+		h.Next = s.Experiments.Next(experiment.PlanOf(e), h.computed())
 	}
-	if s.Experiments != nil {
-		if progress, busy := s.Experiments.Calculation(r.env.Project.Name, e.ID); busy {
-			h.Progress, h.Poll = &progress, r.URL.RequestURI()
-		}
+	if h.computed() == nil {
+		h.Nothing = h.notComputed(e, r.now)
 	}
 	for _, one := range []struct{ name, below string }{{"Results", ""}, {"Health", "health"}, {"Readings", "readings"}} {
 		to := h.Link("/experiments/"+url.PathEscape(e.ID), "at", h.At)
@@ -209,28 +184,31 @@ func (s *Server) openExperiment(r *request, tab string) (*catalog.Experiment, ex
 	return e, h, nil
 }
 
-// reading is the reading that the address asks for by its time, or the newest.
-func (s *Server) reading(r *request, e *catalog.Experiment) (*experiment.Results, error) {
-	at := r.URL.Query().Get("at")
-	if at == "" || s.Experiments == nil {
-		return s.latest(r, e)
+// computed are the results that are shown; nil: none were computed.
+func (h *experimentHead) computed() *experiment.Results {
+	if h.Results.ComputedAt.IsZero() {
+		return nil
 	}
+	return h.Results
+}
+
+// readingAt is the reading that was computed at a time.
+func (s *Server) readingAt(r *request, e *catalog.Experiment, at string) (*experiment.Results, error) {
 	t, err := time.Parse(time.RFC3339Nano, at)
 	if err != nil {
 		return nil, notFound("There is no reading %q of %s.", at, e.Spec.Name)
 	}
-	results, err := s.Experiments.Reading(r.Context(), e.Environment.Project.Name, e.ID, t)
-	if err == nil && results == nil {
-		return nil, notFound("There is no reading of %s from %s. Readings are kept with the impressions they are of.", e.Spec.Name, at)
+	results, err := s.Experiments.ResultsAt(r.Context(), e.Environment.Project.Name, e.ID, t)
+	if errors.Is(err, experiment.ErrNoReading) {
+		return nil, notFound("There is no reading of %s from %s. Readings are kept as long as the impressions they are of.", e.Spec.Name, at)
 	}
-	return results, storeFailed(err)
+	return &results, storeFailed(err)
 }
 
 // experimentPage is what an experiment has shown.
 type experimentPage struct {
 	experimentHead
-	View    *resultsView
-	Nothing *nothing
+	View *resultsView
 }
 
 func (s *Server) experiment(r *request) error {
@@ -239,8 +217,7 @@ func (s *Server) experiment(r *request) error {
 		return err
 	}
 	p := experimentPage{experimentHead: head}
-	if head.Results == nil {
-		p.Nothing = head.notComputed(e, r.now)
+	if head.Nothing != nil {
 		return s.show(r, "experiment", p)
 	}
 	metricIDs := map[string]string{}
@@ -263,7 +240,7 @@ func (s *Server) experiment(r *request) error {
 }
 
 // notComputed says why there is no result yet.
-func (h experimentHead) notComputed(e *catalog.Experiment, now time.Time) *nothing {
+func (h *experimentHead) notComputed(e *catalog.Experiment, now time.Time) *nothing {
 	switch {
 	case now.Before(e.Start):
 		return &nothing{Title: "It has not begun", Text: fmt.Sprintf("Impressions of %s count from %s on. The first results follow within minutes.", e.Spec.Flag, e.Start.UTC().Format("2 January 2006 15:04"))}
@@ -272,7 +249,7 @@ func (h experimentHead) notComputed(e *catalog.Experiment, now time.Time) *nothi
 	case h.Progress != nil:
 		return &nothing{Title: "It is being computed for the first time", Text: "This page shows the results as soon as they are there."}
 	}
-	return &nothing{Title: "It was not computed yet", Text: "Results are computed by themselves, soon after the start and then ever less often. Recalculate does it now."}
+	return &nothing{Title: "It was not computed yet", Text: h.Results.Recommendation.Sentence}
 }
 
 // recalculate begins a calculation.
@@ -281,10 +258,7 @@ func (s *Server) recalculate(r *request) error {
 	if err != nil {
 		return err
 	}
-	if s.Experiments == nil {
-		return notFound("This server computes no experiments.")
-	}
-	if err := s.Experiments.Recalculate(r.Context(), e.Environment.Project.Name, e.ID); err != nil {
+	if _, err := s.Experiments.Start(e.Environment.Project.Name, e.ID); err != nil {
 		return storeFailed(err)
 	}
 	return s.redirect(r, head.Experiment(e.ID), "The results are being computed. The page shows them as soon as they are there.")

@@ -22,6 +22,7 @@ var guideOf = map[string]string{
 	"trace":        "guides/verify-events",
 	"calls":        "guides/troubleshooting",
 	"playground":   "guides/troubleshooting",
+	"experiments":  "guides/experiments",
 	"events":       "guides/verify-events",
 	"customers":    "guides/anonymous-and-logged-in-users",
 	"attributes":   "guides/traffic-types",

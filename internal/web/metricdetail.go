@@ -27,7 +27,6 @@ type metricDetailPage struct {
 	// Impact and Values are drawings over time; empty with fewer than two
 	// points.
 	Impact, Values template.HTML
-	Nothing        *nothing
 }
 
 func (s *Server) metricDetail(r *request) error {
@@ -36,8 +35,7 @@ func (s *Server) metricDetail(r *request) error {
 		return err
 	}
 	p := metricDetailPage{experimentHead: head, Relative: r.URL.Query().Get("show") != "absolute"}
-	if head.Results == nil {
-		p.Nothing = head.notComputed(e, r.now)
+	if head.Nothing != nil {
 		return s.show(r, "metricdetail", p)
 	}
 	id := r.PathValue("metric")

@@ -1,12 +1,13 @@
 package web
 
 import (
-	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 	"time"
 
+	"causeway/internal/catalog"
 	"causeway/internal/experiment"
 )
 
@@ -15,24 +16,17 @@ import (
 type readingsPage struct {
 	experimentHead
 	Lines    []readingLine
-	Older    string
 	Compared *comparison
 	Problem  string
 }
 
 // readingLine is one stored reading.
 type readingLine struct {
-	At       time.Time
-	Key      string // its time, as the address takes it
-	URL      string
-	Sentence string
-	Tone     experiment.Tone
-	Tally    []tally
-	Keys     int64
-	Final    bool
-	Code     string
-	Basis    string
-	Changed  bool // of another basis than the one before it
+	experiment.Reading
+	Key     string // its time, as the address takes it
+	URL     string
+	Tally   []tally
+	Changed bool // of another basis than the one before it
 }
 
 func (s *Server) readings(r *request) error {
@@ -41,33 +35,19 @@ func (s *Server) readings(r *request) error {
 		return err
 	}
 	p := readingsPage{experimentHead: head}
-	if s.Experiments == nil {
-		return s.show(r, "readings", p)
-	}
-	list, err := s.Experiments.Readings(r.Context(), e.Environment.Project.Name, e.ID, r.URL.Query().Get("cursor"))
+	list, err := s.Experiments.Readings(r.Context(), e.Environment.Project.Name, e.ID)
 	if err != nil {
 		return storeFailed(err)
 	}
-	for _, stored := range list.Items {
-		var results experiment.Results
-		if err := json.Unmarshal(stored.Body, &results); err != nil {
-			return fmt.Errorf("read the reading of %s from %s: %w", e.ID, stored.ComputedAt, err)
-		}
-		at := stored.ComputedAt.UTC().Format(time.RFC3339Nano)
-		p.Lines = append(p.Lines, readingLine{
-			At: stored.ComputedAt, Key: at, URL: head.Link("/experiments/"+pathOf(e.ID), "at", at),
-			Sentence: results.Recommendation.Sentence, Tone: results.Recommendation.Tone, Keys: results.Health.Exposures.Keys,
-			Tally: statesOf(&results), Final: results.Final, Code: results.Code, Basis: results.Basis,
-		})
+	for _, one := range list {
+		at := one.ComputedAt.UTC().Format(time.RFC3339Nano)
+		p.Lines = append(p.Lines, readingLine{Reading: one, Key: at, URL: head.Link("/experiments/"+pathOf(e.ID), "at", at), Tally: tallyOf(one.States)})
 	}
 	for i := range p.Lines[:max(0, len(p.Lines)-1)] {
 		p.Lines[i].Changed = p.Lines[i].Basis != p.Lines[i+1].Basis
 	}
-	if list.NextCursor != "" {
-		p.Older = head.Link("/experiments/"+pathOf(e.ID, "readings"), "cursor", list.NextCursor)
-	}
 	if one, two := r.URL.Query().Get("before"), r.URL.Query().Get("after"); one != "" || two != "" {
-		if p.Compared, err = s.compareReadings(r, e.Environment.Project.Name, e.ID, one, two); err != nil {
+		if p.Compared, err = s.compareReadings(r, e, one, two); err != nil {
 			return err
 		}
 		if p.Compared == nil {
@@ -96,18 +76,15 @@ type comparedValue struct{ Name, Before, After string }
 
 // compareReadings compares two readings by their times; nil: one of them is
 // not there.
-func (s *Server) compareReadings(r *request, project, id, one, two string) (*comparison, error) {
+func (s *Server) compareReadings(r *request, e *catalog.Experiment, one, two string) (*comparison, error) {
 	var both [2]*experiment.Results
 	for i, text := range []string{one, two} {
-		at, err := time.Parse(time.RFC3339Nano, text)
-		if err != nil {
+		var missing *problem
+		var err error
+		if both[i], err = s.readingAt(r, e, text); errors.As(err, &missing) && missing.status == http.StatusNotFound {
 			return nil, nil
-		}
-		if both[i], err = s.Experiments.Reading(r.Context(), project, id, at); err != nil {
-			return nil, storeFailed(err)
-		}
-		if both[i] == nil {
-			return nil, nil
+		} else if err != nil {
+			return nil, err
 		}
 	}
 	if both[0].ComputedAt.After(both[1].ComputedAt) {

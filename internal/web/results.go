@@ -81,7 +81,6 @@ func viewOf(results *experiment.Results, as shown, link func(shown) string, deta
 		}
 	}
 	var all []*cardView
-	counts := map[experiment.State]int{}
 	for _, group := range results.Groups {
 		g := groupView{Group: group}
 		for i := range group.Metrics {
@@ -94,7 +93,6 @@ func viewOf(results *experiment.Results, as shown, link func(shown) string, deta
 				if details != nil {
 					c.URL = details(m.Metric)
 				}
-				counts[card.State]++
 				g.Cards = append(g.Cards, c)
 			}
 		}
@@ -103,7 +101,7 @@ func viewOf(results *experiment.Results, as shown, link func(shown) string, deta
 			all = append(all, &g.Cards[i])
 		}
 	}
-	v.Tally = tallyOf(counts)
+	v.Tally = tallyOf(results.States())
 	v.Axis = drawCards(all, v.Relative)
 	return v
 }
@@ -118,19 +116,6 @@ func tallyOf(counts map[experiment.State]int) []tally {
 		}
 	}
 	return list
-}
-
-// statesOf counts the cards of results by their states.
-func statesOf(results *experiment.Results) []tally {
-	counts := map[experiment.State]int{}
-	for _, g := range results.Groups {
-		for _, m := range g.Metrics {
-			for _, c := range m.Cards {
-				counts[c.State]++
-			}
-		}
-	}
-	return tallyOf(counts)
 }
 
 // drawCards draws each card's interval. Relative effects share one axis, which

@@ -19,6 +19,7 @@ import (
 
 	"causeway/internal/auth"
 	"causeway/internal/catalog"
+	"causeway/internal/experiment"
 	"causeway/internal/pipeline"
 	"causeway/internal/store/duckdb"
 	"causeway/internal/stream"
@@ -66,6 +67,7 @@ type rig struct {
 	catalog  *catalog.Catalog
 	accounts *auth.Accounts
 	tail     tail.Hub
+	readings *readings
 	metrics  *prometheus.Registry
 	server   *web.Server
 	base     string
@@ -120,8 +122,14 @@ func newRig(t *testing.T, change ...func(*web.Options)) *rig {
 	r.accounts, err = auth.New(auth.Options{KV: kv, Audit: r.streams.AppendAudit, Log: slog.New(slog.DiscardHandler)})
 	must(err)
 
+	r.readings = &readings{allow: make(chan struct{})}
+	experiments, err := experiment.New(experiment.Options{Snapshot: r.catalog.Snapshot, Store: r.readings, Version: "test"})
+	must(err)
+	t.Cleanup(func() { _ = experiments.Close() })
+
 	options := web.Options{
-		Catalog: r.catalog, Streams: r.streams, Store: r.store, Tail: &r.tail, Accounts: r.accounts, Metrics: r.metrics, Version: "test",
+		Experiments: experiments,
+		Catalog:     r.catalog, Streams: r.streams, Store: r.store, Tail: &r.tail, Accounts: r.accounts, Metrics: r.metrics, Version: "test",
 		Log: slog.New(slog.NewTextHandler(&r.log, nil)), Ready: func(context.Context) []web.Check { return r.checks },
 	}
 	for _, f := range change {

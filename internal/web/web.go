@@ -22,12 +22,15 @@ import (
 	"html/template"
 	"log/slog"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"causeway/docs"
 	"causeway/internal/auth"
 	"causeway/internal/catalog"
+	"causeway/internal/experiment"
 	"causeway/internal/guide"
 	"causeway/internal/store"
 	"causeway/internal/stream"
@@ -38,14 +41,12 @@ import (
 
 // Options is what the console shows and changes.
 type Options struct {
-	Catalog  *catalog.Catalog // required
-	Streams  *stream.Streams  // required
-	Store    store.Store      // required
-	Tail     *tail.Hub        // required
-	Accounts *auth.Accounts   // required
-
-	// Experiments computes experiments; nil: nothing does, and the pages say so.
-	Experiments Experiments
+	Catalog     *catalog.Catalog    // required
+	Streams     *stream.Streams     // required
+	Store       store.Store         // required
+	Tail        *tail.Hub           // required
+	Accounts    *auth.Accounts      // required
+	Experiments *experiment.Service // nil: there are no pages about experiments
 
 	// Metrics is where the server's counters are read, for what is counted
 	// nowhere else (requests that were refused), and where the console's own are
@@ -131,6 +132,9 @@ func New(o Options) (*Server, error) {
 		o.Timeout = 30 * time.Second
 	}
 	s := &Server{Options: o, routes: tableOfContents(), closed: make(chan struct{}), refused: newHistory(o.Metrics, o.Now)}
+	if o.Experiments == nil {
+		s.routes = slices.DeleteFunc(s.routes, func(rt route) bool { return strings.Contains(rt.pattern, " /experiments") })
+	}
 	s.segments = firstSegments(s.routes)
 	var err error
 	if s.took, err = measureRoutes(o.Metrics, s.routes); err != nil {
