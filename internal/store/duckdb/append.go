@@ -3,33 +3,24 @@ package duckdb
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"fmt"
 	"strings"
 	"time"
 	"unicode/utf8"
 
-	engine "github.com/duckdb/duckdb-go/v2"
+	"github.com/duckdb/duckdb-go/v2/mapping"
 )
 
 // transaction is what may be done between BEGIN and COMMIT of the writer.
 type transaction struct {
 	conn   *sql.Conn
-	raw    driver.Conn
+	raw    mapping.Connection
 	seq    int64
-	row    []driver.Value // of append, used again and again
 	tables []*table
 	rows   map[string]int // flushed, by table
 	names  numbering
 	// namesDropped: what is remembered of the names does not hold afterwards.
 	namesDropped bool
-}
-
-// table appends rows to one table, in bulk.
-type table struct {
-	name     string
-	appender *engine.Appender
-	rows     int
 }
 
 func (tx *transaction) exec(ctx context.Context, text string, args ...any) error {
@@ -42,29 +33,50 @@ func (tx *transaction) next() int64 {
 	return tx.seq
 }
 
-// append adds a row; values stand in the order of the table's columns. It is
-// in the database after flush.
-func (tx *transaction) append(name string, values ...driver.Value) error {
-	var t *table
+// table gives the table to append rows to. They are in the database after
+// flush.
+func (tx *transaction) table(name string) (*table, error) {
 	for _, open := range tx.tables {
 		if open.name == name {
-			t = open
-			break
+			return open, nil
 		}
 	}
-	if t == nil {
-		appender, err := engine.NewAppenderFromConn(tx.raw, "", name)
-		if err != nil {
-			return fmt.Errorf("append to %s: %w", name, err)
-		}
-		t = &table{name: name, appender: appender}
-		tx.tables = append(tx.tables, t)
+	t, err := newTable(tx.raw, name)
+	if err != nil {
+		return nil, fmt.Errorf("append to %s: %w", name, err)
 	}
-	t.rows++
-	// A row of the caller's would be allocated anew each time.
-	tx.row = append(tx.row[:0], values...)
-	if err := t.appender.AppendRow(tx.row...); err != nil {
-		return fmt.Errorf("append to %s: %w", name, err)
+	tx.tables = append(tx.tables, t)
+	return t, nil
+}
+
+// append adds a row to a table that gets few; values stand in the order of the
+// table's columns.
+func (tx *transaction) append(name string, values ...any) error {
+	t, err := tx.table(name)
+	if err != nil {
+		return err
+	}
+	for _, value := range values {
+		switch v := value.(type) {
+		case string:
+			t.text(v)
+		case int32:
+			t.int32(v)
+		case int64:
+			t.int64(v)
+		case time.Time:
+			t.time(v)
+		default:
+			panic(fmt.Sprintf("append to %s: a %T", name, value))
+		}
+	}
+	return tx.end(t)
+}
+
+// end ends a row of a table.
+func (tx *transaction) end(t *table) error {
+	if err := t.end(); err != nil {
+		return fmt.Errorf("append to %s: %w", t.name, err)
 	}
 	return nil
 }
@@ -74,7 +86,7 @@ func (tx *transaction) flush() error {
 	for len(tx.tables) > 0 {
 		t := tx.tables[len(tx.tables)-1]
 		tx.tables = tx.tables[:len(tx.tables)-1]
-		if err := t.appender.Close(); err != nil {
+		if err := t.flush(); err != nil {
 			return fmt.Errorf("append to %s: %w", t.name, err)
 		}
 		if tx.rows == nil {
@@ -89,24 +101,9 @@ func (tx *transaction) flush() error {
 // rolled back, so errors have nothing left to say.
 func (tx *transaction) discard() {
 	for _, t := range tx.tables {
-		_ = t.appender.Clear()
-		_ = t.appender.Close()
+		t.discard()
 	}
 	tx.tables = nil
-}
-
-// sameTime gives the values of a column in which most rows repeat the row
-// before: checked and made an interface once.
-type sameTime struct {
-	of    time.Time
-	value driver.Value
-}
-
-func (m *sameTime) stamp(t time.Time) driver.Value {
-	if m.value == nil || m.of != t {
-		m.of, m.value = t, stamp(t)
-	}
-	return m.value
 }
 
 // text makes s fit to be stored: UTF-8 without NUL. Translation removes NUL
@@ -152,12 +149,4 @@ func stamp(t time.Time) time.Time {
 		return latest
 	}
 	return t.UTC()
-}
-
-// optionalStamp is stamp, or NULL for the zero time.
-func optionalStamp(t time.Time) any {
-	if t.IsZero() {
-		return nil
-	}
-	return stamp(t)
 }

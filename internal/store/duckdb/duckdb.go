@@ -28,6 +28,7 @@ import (
 	"time"
 
 	engine "github.com/duckdb/duckdb-go/v2"
+	"github.com/duckdb/duckdb-go/v2/mapping"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"causeway/internal/store"
@@ -98,7 +99,7 @@ type Store struct {
 	open   sync.RWMutex // held for reading while db is used
 	db     *sql.DB      // nil when closed
 	writer *sql.Conn
-	raw    driver.Conn // of writer: what Appenders need
+	raw    mapping.Connection // of writer: to append rows
 }
 
 var _ store.Store = (*Store)(nil)
@@ -185,9 +186,9 @@ func (s *Store) connect(ctx context.Context) (err error) {
 	}
 	// The connection is this store's alone from here on, so its driver side
 	// may be used outside of Raw by who holds the writing token.
-	err = s.writer.Raw(func(conn any) error {
-		s.raw = conn.(driver.Conn)
-		return nil
+	err = s.writer.Raw(func(conn any) (err error) {
+		s.raw, err = connectionOf(conn.(driver.Conn))
+		return err
 	})
 	if err != nil {
 		return err
@@ -213,7 +214,7 @@ func (s *Store) disconnect() error {
 		errs = append(errs, s.writer.Close())
 	}
 	errs = append(errs, s.db.Close())
-	s.db, s.writer, s.raw = nil, nil, nil
+	s.db, s.writer, s.raw = nil, nil, mapping.Connection{}
 	return errors.Join(errs...)
 }
 

@@ -3,7 +3,6 @@ package duckdb
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"math"
@@ -105,7 +104,9 @@ type numbering struct {
 type column struct {
 	text string
 	set  bool
-	id   driver.Value // boxed once
+	id   int32
+	// known says that id is of text.
+	known bool
 }
 
 // want says that a name will be asked for.
@@ -124,15 +125,15 @@ func (n *numbering) want(c *column, name string) {
 }
 
 // id is the number of a name that was wanted.
-func (n *numbering) id(c *column, name string) driver.Value {
-	if c.id != nil && c.text == name {
+func (n *numbering) id(c *column, name string) int32 {
+	if c.known && c.text == name {
 		return c.id
 	}
 	id, ok := n.ids[name]
 	if !ok {
 		panic("a name is written that was not wanted")
 	}
-	c.text, c.id = name, id
+	c.text, c.id, c.known = name, id, true
 	return c.id
 }
 

@@ -3,11 +3,8 @@ package duckdb
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"fmt"
 	"time"
-
-	engine "github.com/duckdb/duckdb-go/v2"
 
 	"causeway/internal/fme"
 	"causeway/internal/store"
@@ -93,8 +90,14 @@ func (c *claims) settle(ctx context.Context, tx *transaction, now time.Time) err
 	if len(c.ids) == 0 {
 		return nil
 	}
+	stage, err := tx.table("stage")
+	if err != nil {
+		return err
+	}
 	for i, id := range c.ids {
-		if err := tx.append("stage", int32(i), engine.UUID(id)); err != nil {
+		stage.int32(int32(i))
+		stage.uuid(id)
+		if err := tx.end(stage); err != nil {
 			return err
 		}
 	}
@@ -111,12 +114,18 @@ func (c *claims) settle(ctx context.Context, tx *transaction, now time.Time) err
 	if err := tx.exec(ctx, "DELETE FROM stage"); err != nil {
 		return fmt.Errorf("clear the stage: %w", err)
 	}
-	seen := driver.Value(stamp(now))
+	recent, err := tx.table("recent")
+	if err != nil {
+		return err
+	}
+	seen := stamp(now)
 	for i, id := range c.ids {
 		if c.taken[i] {
 			continue
 		}
-		if err := tx.append("recent", engine.UUID(id), seen); err != nil {
+		recent.uuid(id)
+		recent.time(seen)
+		if err := tx.end(recent); err != nil {
 			return err
 		}
 	}

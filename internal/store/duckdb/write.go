@@ -3,7 +3,6 @@ package duckdb
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -171,14 +170,13 @@ type writing struct {
 	written store.Written
 
 	// What most rows of a batch have in common.
-	columns    columns
-	receivedAt sameTime
+	columns columns
 
 	repeatedCalls, repeatedImpressions, repeatedEvents int
 }
 
 // id is the number of a name, for a column.
-func (w *writing) id(c *column, name string) driver.Value { return w.tx.names.id(c, name) }
+func (w *writing) id(c *column, name string) int32 { return w.tx.names.id(c, name) }
 
 func (w *writing) all() error {
 	if err := w.calls(); err != nil {
@@ -280,10 +278,27 @@ func (w *writing) callRow(call *store.Call, outcome reason.Outcome, notes []reas
 		}
 		reasons = string(encoded)
 	}
+	t, err := w.tx.table("calls")
+	if err != nil {
+		return err
+	}
 	c := &w.columns
-	return w.tx.append("calls", w.tx.next(), w.id(&c.environment, string(call.Environment)), w.id(&c.configuration, call.Configuration), w.id(&c.route, call.Route),
-		w.id(&c.scheme, call.Scheme), text(call.MessageID), w.id(&c.callType, call.Type), w.id(&c.callName, call.Name), w.receivedAt.stamp(call.ReceivedAt),
-		w.id(&c.outcome, string(outcome)), text(reasons), int32(events), int32(attributes), int64(call.Frame), int32(call.Index))
+	t.int64(w.tx.next())
+	t.int32(w.id(&c.environment, string(call.Environment)))
+	t.int32(w.id(&c.configuration, call.Configuration))
+	t.int32(w.id(&c.route, call.Route))
+	t.int32(w.id(&c.scheme, call.Scheme))
+	t.text(text(call.MessageID))
+	t.int32(w.id(&c.callType, call.Type))
+	t.int32(w.id(&c.callName, call.Name))
+	t.time(stamp(call.ReceivedAt))
+	t.int32(w.id(&c.outcome, string(outcome)))
+	t.text(text(reasons))
+	t.int32(int32(events))
+	t.int32(int32(attributes))
+	t.int64(int64(call.Frame))
+	t.int32(int32(call.Index))
+	return w.tx.end(t)
 }
 
 // events writes what is new of the events of SDKs.
@@ -304,14 +319,28 @@ func (w *writing) events() error {
 
 func (w *writing) event(e *fme.Event) error {
 	w.types.add(e)
-	var value any
-	if e.Value != nil {
-		value = *e.Value
+	t, err := w.tx.table("events")
+	if err != nil {
+		return err
 	}
 	c := &w.columns
-	return w.tx.append("events", w.tx.next(), w.id(&c.environment, string(e.Environment)), w.id(&c.trafficType, e.TrafficType), text(e.Key), w.id(&c.eventType, e.EventType),
-		value, stamp(e.Time), text(string(e.Properties)), w.id(&c.source, e.Source), text(cut(e.ForeignID, foreignIDLength)),
-		w.receivedAt.stamp(e.ReceivedAt), w.id(&c.configuration, e.Configuration))
+	t.int64(w.tx.next())
+	t.int32(w.id(&c.environment, string(e.Environment)))
+	t.int32(w.id(&c.trafficType, e.TrafficType))
+	t.text(text(e.Key))
+	t.int32(w.id(&c.eventType, e.EventType))
+	if e.Value != nil {
+		t.float64(*e.Value)
+	} else {
+		t.null()
+	}
+	t.time(stamp(e.Time))
+	t.text(text(string(e.Properties)))
+	t.int32(w.id(&c.source, e.Source))
+	t.text(text(cut(e.ForeignID, foreignIDLength)))
+	t.time(stamp(e.ReceivedAt))
+	t.int32(w.id(&c.configuration, e.Configuration))
+	return w.tx.end(t)
 }
 
 // identity writes one row per attribute, or one that says only that the key
@@ -321,14 +350,26 @@ func (w *writing) identity(id *fme.Identity) error {
 	if len(id.Attributes) == 0 {
 		return w.tx.append("identities", w.tx.next(), environment, trafficType, key, stamp(id.Time), stamp(id.ReceivedAt))
 	}
+	t, err := w.tx.table("attributes")
+	if err != nil {
+		return err
+	}
 	for _, a := range id.Attributes {
-		var value any
+		t.int64(w.tx.next())
+		t.int32(environment)
+		t.int32(trafficType)
+		t.text(key)
+		t.int32(w.id(&w.columns.attribute, a.ID))
 		if a.Value != nil {
-			value = text(*a.Value)
+			t.text(text(*a.Value))
+		} else {
+			t.null()
 		}
-		err := w.tx.append("attributes", w.tx.next(), environment, trafficType, key, w.id(&w.columns.attribute, a.ID), value, a.Cut,
-			stamp(id.Time), stamp(id.ReceivedAt), text(cut(id.MessageID, foreignIDLength)))
-		if err != nil {
+		t.bool(a.Cut)
+		t.time(stamp(id.Time))
+		t.time(stamp(id.ReceivedAt))
+		t.text(text(cut(id.MessageID, foreignIDLength)))
+		if err := w.tx.end(t); err != nil {
 			return err
 		}
 	}
@@ -345,12 +386,33 @@ func (w *writing) impressions() error {
 			continue
 		}
 		w.written.Impressions[i] = true
-		c := &w.columns
-		err := w.tx.append("impressions", w.tx.next(), w.id(&c.environment, string(imp.Environment)), w.id(&c.flag, imp.Flag), text(imp.Key), text(imp.BucketingKey),
-			w.id(&c.treatment, imp.Treatment), w.id(&c.label, imp.Label), imp.ChangeNumber, stamp(imp.Time), optionalStamp(imp.PreviousTime), w.id(&c.trafficType, imp.TrafficType),
-			w.id(&c.sdk, imp.SDK), w.id(&c.sdkVersion, imp.SDKVersion), w.id(&c.machineName, imp.MachineName), w.id(&c.machineIP, imp.MachineIP),
-			text(imp.Properties), w.receivedAt.stamp(imp.ReceivedAt))
+		t, err := w.tx.table("impressions")
 		if err != nil {
+			return err
+		}
+		c := &w.columns
+		t.int64(w.tx.next())
+		t.int32(w.id(&c.environment, string(imp.Environment)))
+		t.int32(w.id(&c.flag, imp.Flag))
+		t.text(text(imp.Key))
+		t.text(text(imp.BucketingKey))
+		t.int32(w.id(&c.treatment, imp.Treatment))
+		t.int32(w.id(&c.label, imp.Label))
+		t.int64(imp.ChangeNumber)
+		t.time(stamp(imp.Time))
+		if imp.PreviousTime.IsZero() {
+			t.null()
+		} else {
+			t.time(stamp(imp.PreviousTime))
+		}
+		t.int32(w.id(&c.trafficType, imp.TrafficType))
+		t.int32(w.id(&c.sdk, imp.SDK))
+		t.int32(w.id(&c.sdkVersion, imp.SDKVersion))
+		t.int32(w.id(&c.machineName, imp.MachineName))
+		t.int32(w.id(&c.machineIP, imp.MachineIP))
+		t.text(text(imp.Properties))
+		t.time(stamp(imp.ReceivedAt))
+		if err := w.tx.end(t); err != nil {
 			return err
 		}
 	}
