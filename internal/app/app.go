@@ -92,6 +92,7 @@ var DefaultRetention = store.Retention{
 	Calls:       30 * 24 * time.Hour,
 	Deliveries:  30 * 24 * time.Hour,
 	Telemetry:   30 * 24 * time.Hour,
+	Readings:    400 * 24 * time.Hour,
 	Dedup:       8 * 24 * time.Hour,
 }
 

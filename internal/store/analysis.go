@@ -12,10 +12,16 @@ import (
 // docs/statistics.md).
 //
 // A key belongs to the unit (rule, treatment) of its impressions in
-// [From, To). What it does counts from Buffer before its first impression to
-// Buffer after To. A key that changes its unit once belongs to both: what it
-// does within Buffer of the change counts for both. A key that changes its
-// unit twice is excluded from all it was in.
+// [From, To). What it does counts from Buffer before its first impression
+// (included) to Buffer after To (not included). A key that changes its unit
+// once belongs to both: what it does within Buffer of the change counts for
+// both. A key that changes its unit twice is excluded from all it was in. A
+// key whose two units have one treatment is one key of that treatment.
+//
+// Impressions of one moment are taken in the order that has the fewest
+// changes. Impressions of control are no exposure and change nothing. An
+// impression whose traffic type was not known when it came is one of
+// TrafficType: a flag has only one.
 type Exposure struct {
 	Environment fme.EnvironmentID
 	TrafficType string
@@ -29,7 +35,7 @@ type Exposure struct {
 	Buffer       time.Duration // 15 minutes in FME
 	Treatments   []string      // the arms, in order; a key in another treatment only counts as a change of unit
 	// Entry, when set, keeps only keys that did it within their window, and
-	// what they do counts from the first time they did it.
+	// what they do counts from the first time they did it (included).
 	Entry *EventMatch
 }
 
@@ -46,8 +52,9 @@ type PropertyFilter struct {
 	// Operator is one of: is, is_not (texts, any of Values), matches,
 	// matches_not (RE2, the first of Values, anywhere in the text), equal,
 	// greater, greater_or_equal, less, less_or_equal (numbers, the first of
-	// Values), present, absent. A property that an event lacks satisfies only
-	// is_not, matches_not and absent.
+	// Values), present, absent. A property that an event lacks, or that is
+	// null, satisfies only is_not, matches_not and absent. A text is a number
+	// where R8 reads one.
 	Operator string
 	Values   []string
 }
@@ -68,16 +75,18 @@ type MetricQuery struct {
 	Value       string      // for sum and average: "value", or the name of a numeric property
 	Denominator *EventMatch // for ratio
 	// HasDone keeps only keys that did it within their window; HasDoneBefore:
-	// and then only events after the first time count.
+	// and then only events after the first time count, of Event and Denominator.
 	HasDone       *EventMatch
 	HasDoneBefore bool
 	// Cap bounds what a key contributes; 0: no cap. CapPerDay bounds each 24
-	// hours from its first impression instead (count and sum only).
+	// hours from its first impression instead (count and sum only); what it did
+	// in the buffer before belongs to the first.
 	Cap       float64
 	CapPerDay bool
 	// Dimension, when set, is a property of Event to split the result by; what
 	// one key contributes is then counted for each value by itself. The 20
-	// most frequent values are given, the others together as "Others".
+	// most frequent values are given, the others together as "Others", which
+	// stands last. Events without the property are in none.
 	Dimension string
 }
 
@@ -91,8 +100,9 @@ type Arm struct {
 	Mean, M2  float64
 	Min, Max  float64
 	Sum       float64
-	P50, P95  float64
-	// Overflow: a sum or square left the range of float64; the moments are 0.
+	P50, P95  float64 // interpolated between the two nearest keys
+	// Overflow: a sum or square left the range of float64; all numbers from
+	// Mean on are 0.
 	Overflow bool
 }
 
@@ -101,8 +111,9 @@ type Arm struct {
 type MetricResult struct {
 	Arms       []Arm
 	Dimensions []DimensionArms // when MetricQuery.Dimension is set, the most frequent first
-	// Events that match the metric's Event, whoever did them: in the exposure's
-	// time, of keys that were exposed, and of those inside their window. They
+	// Events that match the metric's Event, whoever did them: from Buffer
+	// before From to Buffer after To, of keys that were exposed (with or without
+	// Entry), and of those inside a window of a key that is not excluded. They
 	// say where an empty metric lost its events.
 	Events, EventsOfExposed, EventsInWindow int64
 }
@@ -122,15 +133,18 @@ type ExposureReport struct {
 	Versions []VersionCount
 	Arms     []ArmExposure
 	Days     []ExposureDay
-	// Keys that are in any arm; that were in more than one treatment; that
-	// were excluded for a second change of unit.
+	// Keys that are in any arm (with Entry: and did it); that saw more than one
+	// treatment, arm or not; that were excluded for a second change of unit.
 	Keys, InSeveral, Excluded int64
 	// WithEvents of Keys have any event at all in their window.
 	WithEvents int64
-	// EventsBefore are events of exposed keys in [From, To) before their window.
+	// EventsBefore are events of Keys in [From, To) more than Buffer before
+	// their first impression.
 	EventsBefore int64
-	// LateEvents of exposed keys were received more than an hour after their time.
-	LateEvents, EventsOfKeys  int64
+	// LateEvents of EventsOfKeys, from Buffer before From to Buffer after To,
+	// were received more than an hour after their time.
+	LateEvents, EventsOfKeys int64
+	// Of the impressions in any arm; zero when there is none.
 	FirstImpression, LastSeen time.Time
 }
 
@@ -156,7 +170,7 @@ type ArmExposure struct {
 }
 
 // ExposureDay is how many keys were first exposed on one UTC day, by arm, in
-// the order of Exposure.Treatments.
+// the order of Exposure.Treatments. Days without any are left out.
 type ExposureDay struct {
 	Day  time.Time
 	Keys []int64

@@ -115,6 +115,20 @@ type Store interface {
 	// outcome.
 	DeliveryTotals(ctx context.Context, since time.Time) ([]DeliveryTotal, error)
 
+	// Analyze measures metrics over one exposure; the results are in the order
+	// of the queries. What the queries see is one moment's.
+	Analyze(ctx context.Context, e Exposure, queries []MetricQuery) ([]MetricResult, error)
+	// Exposures counts who saw what, and what is doubtful about it.
+	Exposures(ctx context.Context, e Exposure) (ExposureReport, error)
+	// SaveReading keeps one result of an experiment; one of the same moment is
+	// replaced.
+	SaveReading(ctx context.Context, r Reading) error
+	// Readings lists the results of an experiment that were computed since a
+	// time, oldest first.
+	Readings(ctx context.Context, project, experiment string, since time.Time) ([]Reading, error)
+	// LastReading is the newest result of an experiment; false: there is none.
+	LastReading(ctx context.Context, project, experiment string) (Reading, bool, error)
+
 	// Check reports whether the store can be written.
 	Check(ctx context.Context) error
 	// Size is the bytes it takes on disk.
@@ -130,6 +144,7 @@ type Retention struct {
 	Calls       time.Duration // call outcomes; default 30 days
 	Deliveries  time.Duration // default 30 days
 	Telemetry   time.Duration // default 30 days
+	Readings    time.Duration // results of experiments; default 400 days
 	// Dedup is how long an id is remembered (R18: at least 7 days).
 	Dedup time.Duration
 }

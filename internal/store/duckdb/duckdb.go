@@ -75,7 +75,8 @@ type Store struct {
 	log     *slog.Logger
 	metrics *metrics
 
-	writing chan struct{} // holds one token; who has it is the writer
+	writing   chan struct{} // holds one token; who has it is the writer
+	analyzing chan struct{} // the like for analyses
 	// seq is the last row number given out; guarded by writing. Row numbers
 	// order rows of equal time, so that a page has a place to go on from.
 	seq int64
@@ -136,7 +137,7 @@ func Open(ctx context.Context, options Options) (*Store, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	s := &Store{options: options, log: options.Log, writing: make(chan struct{}, 1)}
+	s := &Store{options: options, log: options.Log, writing: make(chan struct{}, 1), analyzing: make(chan struct{}, 1)}
 	s.names.room = options.knownNames
 	s.closing, s.end = context.WithCancel(context.Background())
 	if err := s.connect(ctx); err != nil {
@@ -378,20 +379,11 @@ func (s *Store) query(ctx context.Context, text string, args []any, each func(*s
 
 // run runs a query to its end, or for lastQueries after Close has begun.
 func (s *Store) run(ctx context.Context, text string, args []any, each func(*sql.Rows) error) (err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(s.closing, func() {
-		select {
-		case <-ctx.Done():
-		case <-time.After(lastQueries):
-			cancel()
-		}
-	})()
-	s.open.RLock()
-	defer s.open.RUnlock()
-	if s.db == nil {
-		return errClosed
+	ctx, release, err := s.hold(ctx)
+	if err != nil {
+		return err
 	}
+	defer release()
 	defer func() { s.distrust(err) }()
 	rows, err := s.db.QueryContext(ctx, text, args...)
 	if err != nil {

@@ -12,6 +12,7 @@ type metrics struct {
 	rows       *prometheus.CounterVec
 	duplicates *prometheus.CounterVec
 	retention  prometheus.Histogram
+	analyses   prometheus.Histogram
 	all        []prometheus.Collector
 }
 
@@ -40,6 +41,11 @@ func newMetrics(registry prometheus.Registerer, s *Store) (*metrics, error) {
 			Help:    "Time to delete what is older than the retention.",
 			Buckets: prometheus.ExponentialBuckets(0.01, 3, 10),
 		}),
+		analyses: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "causeway_store_analysis_seconds",
+			Help:    "Time to measure an experiment, once it was its turn.",
+			Buckets: prometheus.ExponentialBuckets(0.01, 2, 14),
+		}),
 	}
 	size := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "causeway_store_bytes",
@@ -51,7 +57,7 @@ func newMetrics(registry prometheus.Registerer, s *Store) (*metrics, error) {
 		}
 		return float64(size)
 	})
-	m.all = []prometheus.Collector{m.writes, m.failures, m.rows, m.duplicates, m.retention, size}
+	m.all = []prometheus.Collector{m.writes, m.failures, m.rows, m.duplicates, m.retention, m.analyses, size}
 	if registry == nil {
 		return m, nil
 	}

@@ -32,6 +32,7 @@ func (s *Store) Retain(ctx context.Context, policy store.Retention, now time.Tim
 		{"event_type_days", "day", policy.EventTypes},
 		{"deliveries", "started_at", policy.Deliveries},
 		{"telemetry", "received_at", policy.Telemetry},
+		{"readings", "computed_at", policy.Readings},
 		{"recent", "seen_at", policy.Dedup},
 	}
 	for _, age := range ages {

@@ -172,6 +172,8 @@ INSERT INTO calls SELECT o.seq, environment_name.id, configuration_name.id, rout
 	JOIN names AS type_name ON type_name.text = o.type JOIN names AS name_name ON name_name.text = o.name
 	JOIN names AS outcome_name ON outcome_name.text = o.outcome;
 DROP TABLE calls_1;
+`, `
+CREATE TABLE readings (project VARCHAR NOT NULL, experiment VARCHAR NOT NULL, computed_at TIMESTAMP NOT NULL, body VARCHAR NOT NULL);
 `}
 
 // nameColumns are the columns that hold numbers of names, by table.

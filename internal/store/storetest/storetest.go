@@ -52,6 +52,8 @@ func Run(t *testing.T, open func(t *testing.T, dir string) store.Store) {
 		{"flags are summed", flags},
 		{"traffic is counted in steps", traffic},
 		{"deliveries are summed", deliveryTotals},
+		{"experiments are measured as the reference measures them", randomWorlds},
+		{"results of experiments come back", readings},
 		{"retention deletes each kind by its own age", retention},
 		{"retention keeps what counts", retentionKeeps},
 		{"ids are remembered for the dedup window", retentionOfIDs},
