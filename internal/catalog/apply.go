@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"time"
 )
 
@@ -26,6 +27,19 @@ type GeneratedSecret struct {
 	Path  string `json:"path"`            // as in findings
 	Name  string `json:"name"`            // of the object it belongs to
 	Value string `json:"value,omitempty"` // empty in a plan
+}
+
+// Kind is the KeyRef's kind of the credential.
+func (g GeneratedSecret) Kind() string {
+	switch {
+	case strings.HasSuffix(g.Path, ".apiKey"):
+		return string(destinationSlot)
+	case strings.HasSuffix(g.Path, ".webhook.secret"):
+		return string(webhookSlot)
+	case strings.HasSuffix(g.Path, ".secret"):
+		return string(listenerSlot)
+	}
+	return string(sdkSlot)
 }
 
 // LogValue is what slog writes: everything but the value.
@@ -73,7 +87,7 @@ const FromEmpty = math.MaxUint64
 //
 // *FileError: the configuration comes from a file, and only that may change it.
 func (c *Catalog) Apply(ctx context.Context, doc *Document, actor string, ifRevision uint64) (Change, error) {
-	if err := c.editable(); err != nil {
+	if err := c.CheckEditable(); err != nil {
 		return Change{}, err
 	}
 	return c.apply(ctx, doc, actor, ifRevision)
@@ -84,7 +98,7 @@ func (c *Catalog) Apply(ctx context.Context, doc *Document, actor string, ifRevi
 // first. What edit returns as an error is returned as it is, and nothing
 // changes; the other errors are those of Apply.
 func (c *Catalog) Edit(ctx context.Context, actor string, edit func(*Document) error) (Change, error) {
-	if err := c.editable(); err != nil {
+	if err := c.CheckEditable(); err != nil {
 		return Change{}, err
 	}
 	return c.change(ctx, actor, 0, func(current *Snapshot) (plan, error) {

@@ -35,8 +35,19 @@ func (c *Catalog) File() string {
 	return ""
 }
 
-// editable is a *FileError when only a file may change the configuration.
-func (c *Catalog) editable() error {
+// Rotatable reports whether a credential may be rotated: it is there, and does
+// not stand in the file that the configuration comes from.
+func (c *Catalog) Rotatable(what KeyRef) bool {
+	for _, s := range c.Snapshot().document.slots() {
+		if s.is(what) {
+			return c.rotatable(s.owner) == nil
+		}
+	}
+	return false
+}
+
+// CheckEditable is a *FileError when only a file may change the configuration.
+func (c *Catalog) CheckEditable() error {
 	if from := c.file.Load(); from != nil {
 		return &FileError{from.name}
 	}

@@ -323,3 +323,41 @@ func decodeInto[T Object](d *decoder, root *yaml.Node, name string, nameOf func(
 func EncodeObject(object Object) (json.RawMessage, error) {
 	return json.Marshal(mapTexts(reflect.ValueOf(object), escapeVariables).Interface())
 }
+
+// EncodeObjectYAML is an object as it stands in a list of the file, without
+// the keys that have no value.
+func EncodeObjectYAML(object Object) ([]byte, error) {
+	var n yaml.Node
+	if err := n.Encode(mapTexts(reflect.ValueOf(object), escapeVariables).Interface()); err != nil {
+		return nil, err
+	}
+	prune(&n)
+	return yaml.Marshal([]*yaml.Node{&n})
+}
+
+// prune takes keys away whose value is empty.
+func prune(n *yaml.Node) {
+	if n.Kind != yaml.MappingNode {
+		return
+	}
+	var kept []*yaml.Node
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		value := n.Content[i+1]
+		prune(value)
+		if value.Kind == yaml.ScalarNode && value.Value == "" || value.Kind != yaml.ScalarNode && len(value.Content) == 0 {
+			continue
+		}
+		kept = append(kept, n.Content[i], value)
+	}
+	n.Content = kept
+}
+
+// CompareObjects lists what differs between two versions of an object, with
+// paths within it.
+func CompareObjects(before, after Object) []Difference {
+	d := differ{list: []Difference{}}
+	if before != nil && after != nil && before.objectKind() == after.objectKind() {
+		d.compare("", reflect.ValueOf(before), reflect.ValueOf(after))
+	}
+	return d.list
+}

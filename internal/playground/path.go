@@ -232,6 +232,8 @@ func CheckValue(path string, calls []translate.Call) PathCheck {
 		}
 	}
 	switch {
+	case c.Found > 0 && c.Found == c.Of:
+		c.State, c.Text = Fine, fmt.Sprintf("`%s`, for example: a number in all of the last %s.", example, counted(c.Of, "track call"))
 	case c.Found > 0:
 		c.State, c.Text = Fine, fmt.Sprintf("`%s`, for example: a number in %d of the last %s. In the others the value is null.", example, c.Found, counted(c.Of, "track call"))
 	case refused != "":

@@ -2,11 +2,12 @@ package playground
 
 import (
 	"bytes"
-	"encoding/json"
 	"slices"
+	"time"
 
 	"causeway/internal/fme"
 	"causeway/internal/reason"
+	"causeway/internal/segment"
 	"causeway/internal/translate"
 )
 
@@ -103,12 +104,16 @@ func samePointer[T comparable](a, b *T) bool {
 
 // Samples are invented calls, one of each kind that can be mapped, for a
 // destination that nothing has reached yet.
-func Samples() []json.RawMessage {
-	return []json.RawMessage{
-		json.RawMessage(`{"type":"track","event":"Order Completed","userId":"user-42","anonymousId":"anon-7","messageId":"sample-1","properties":{"revenue":49.9,"currency":"USD","eventName":"order"}}`),
-		json.RawMessage(`{"type":"identify","userId":"user-42","anonymousId":"anon-7","messageId":"sample-2","traits":{"plan":"pro","seats":5}}`),
-		json.RawMessage(`{"type":"page","name":"signup","userId":"user-42","anonymousId":"anon-7","messageId":"sample-3","properties":{"path":"/signup"}}`),
-		json.RawMessage(`{"type":"screen","name":"signup","userId":"user-42","anonymousId":"anon-7","messageId":"sample-4"}`),
-		json.RawMessage(`{"type":"group","groupId":"acme","userId":"user-42","messageId":"sample-5","traits":{"employees":329}}`),
+func Samples(now time.Time) []translate.Call {
+	var calls []translate.Call
+	for _, text := range []string{
+		`{"type":"track","event":"Order Completed","userId":"user-42","anonymousId":"anon-7","messageId":"sample-1","properties":{"revenue":49.9,"currency":"USD"}}`,
+		`{"type":"identify","userId":"user-42","anonymousId":"anon-7","messageId":"sample-2","traits":{"plan":"pro","seats":5}}`,
+		`{"type":"page","name":"signup","userId":"user-42","anonymousId":"anon-7","messageId":"sample-3","properties":{"path":"/signup"}}`,
+		`{"type":"screen","name":"signup","userId":"user-42","anonymousId":"anon-7","messageId":"sample-4"}`,
+		`{"type":"group","groupId":"acme","userId":"user-42","messageId":"sample-5","traits":{"employees":329}}`,
+	} {
+		calls = append(calls, translate.Call{Item: segment.Item{JSON: []byte(text), Size: len(text)}, Route: translate.Direct, ReceivedAt: now})
 	}
+	return calls
 }

@@ -131,25 +131,33 @@ func (s *Server) run(rt *route, r *request) (err error) {
 		return err
 	}
 	s.chooseEnvironment(r)
+	project := s.enterProject(r)
 	if rt.need != "" {
 		if r.who.Kind == "" {
 			return s.askToSignIn(r)
 		}
 		granted := r.may(rt.need)
-		if rt.server {
+		switch {
+		case rt.server:
 			granted = r.who.May(rt.need, "")
+		case project != "":
+			granted = r.who.May(rt.need, project)
 		}
 		if !granted {
-			return s.lacks(r, rt)
+			return s.lacks(r, rt, project)
 		}
 	}
 	return rt.handle(s, r)
 }
 
 // lacks says which role would be needed.
-func (s *Server) lacks(r *request, rt *route) error {
+func (s *Server) lacks(r *request, rt *route, project string) error {
 	where := "on the whole server"
-	if !rt.server && r.env != nil {
+	switch {
+	case rt.server:
+	case project != "":
+		where = "in the project " + project
+	case r.env != nil:
 		where = "in the project " + r.env.Project.Name
 	}
 	return refuse(http.StatusForbidden, "Not with your role",

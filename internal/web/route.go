@@ -19,7 +19,8 @@ type route struct {
 	// need is the permission; empty: nobody needs to be signed in.
 	need auth.Permission
 	// server says that the permission is needed on the whole server. Otherwise
-	// it is needed in the project of the chosen environment.
+	// it is needed in the project that the path names as {project}, or else in
+	// that of the chosen environment.
 	server bool
 	// lasting routes may take longer than Options.Timeout.
 	lasting bool
@@ -48,7 +49,7 @@ func tableOfContents() []route {
 		{pattern: "GET /trace/{messageId...}", need: auth.SeePeople, handle: (*Server).trace},
 		{pattern: "GET /playground", need: auth.See, handle: (*Server).playgroundPage},
 		{pattern: "POST /playground", need: auth.See, handle: (*Server).tryOut},
-	}, slices.Concat(dataRoutes(), experimentRoutes(), adminRoutes(), guideRoutes(), oidcRoutes())...)
+	}, slices.Concat(dataRoutes(), segmentRoutes(), experimentRoutes(), adminRoutes(), guideRoutes(), oidcRoutes())...)
 }
 
 // firstSegments are the beginnings of the console's paths. Paths that begin

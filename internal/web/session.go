@@ -115,6 +115,23 @@ func (s *Server) chooseEnvironment(r *request) {
 	}
 }
 
+// enterProject is the project that the path names, if it does. What the page
+// shows is of it, so an environment of it is chosen.
+func (s *Server) enterProject(r *request) string {
+	project := r.PathValue("project")
+	if project == "" || r.env != nil && r.env.Project.Name == project {
+		return project
+	}
+	r.env, r.chosen = nil, false
+	for _, e := range s.environments(r) {
+		if e.Project.Name == project {
+			r.env = e
+			break
+		}
+	}
+	return project
+}
+
 // environments are those the caller may see, in configuration order.
 func (s *Server) environments(r *request) []*catalog.Environment {
 	var visible []*catalog.Environment

@@ -17,6 +17,7 @@ package web
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"html/template"
@@ -67,6 +68,11 @@ type Options struct {
 	Notice string
 	// OIDC lets people in whom a sign-in provider vouches for; nil: none does.
 	OIDC *auth.OIDC
+	// Try sends a call where a source sends, for somebody who waits; Take gives
+	// a body to a destination's door behind the check of its credential.
+	// Without them the test buttons say that it cannot be done.
+	Try  func(context.Context, *catalog.Source, json.RawMessage) Tried
+	Take func(context.Context, *catalog.Destination, []byte) (status int, answer string)
 	// Feed is where live streams read, shared with the admin API; default: one
 	// of its own on Tail, with 64 places.
 	Feed *tail.Feed
@@ -81,6 +87,13 @@ type Check struct {
 	Name   string
 	OK     bool
 	Detail string // a sentence, when not ok
+}
+
+// Tried is what came of a call that was sent to Segment.
+type Tried struct {
+	OK     bool
+	Status int    // 0: there was no answer
+	Answer string // the beginning of it, or why there is none
 }
 
 // Server answers the console's routes.
