@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"causeway/internal/auth"
+	"causeway/internal/catalog"
 	"causeway/internal/store"
 )
 
@@ -24,6 +25,7 @@ type request struct {
 	who   auth.Identity     // zero on open routes
 	path  map[string]string // the route's {names}, unescaped
 	query url.Values
+	kind  catalog.ObjectKind // of the object, on routes that are for one kind
 }
 
 // Limits of lists.

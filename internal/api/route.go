@@ -74,7 +74,7 @@ var routes = append([]route{
 	{method: "GET", pattern: "/admin/v1/status", need: auth.See, handle: (*Server).status},
 	{method: "GET", pattern: "/admin/v1/openapi.yaml", handle: (*Server).openapiYAML},
 	{method: "GET", pattern: "/admin/v1/openapi.json", handle: (*Server).openapiJSON},
-}, segmentRoutes...)
+}, slices.Concat(segmentRoutes, projectRoutes())...)
 
 // Routes serves the table of contents.
 func (s *Server) Routes() http.Handler { return s }

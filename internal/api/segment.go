@@ -41,6 +41,9 @@ type shownObject struct {
 
 // kindOf reads which list the path means.
 func kindOf(r *request) (catalog.ObjectKind, error) {
+	if r.kind != "" {
+		return r.kind, nil
+	}
 	kind := catalog.ObjectKind(r.path["kind"])
 	if !slices.Contains(catalog.ObjectKinds, kind) {
 		return "", refuse(http.StatusNotFound, "kind_unknown", "A project has sources, destinations and listeners, no %q.", string(kind))
@@ -73,7 +76,7 @@ func (s *Server) objectOf(r *request) (*catalog.ProjectSpec, catalog.ObjectKind,
 	if err != nil {
 		return nil, "", nil, err
 	}
-	object, ok := p.Segment.Object(kind, r.path["name"])
+	object, ok := p.Object(kind, r.path["name"])
 	if !ok {
 		return nil, "", nil, unknownObject(&catalog.UnknownObjectError{What: strings.TrimSuffix(string(kind), "s"), Name: r.path["name"]})
 	}
@@ -101,8 +104,8 @@ func (s *Server) objects(r *request) error {
 		return err
 	}
 	items := []shownObject{}
-	for _, name := range p.Segment.Names(kind) {
-		object, _ := p.Segment.Object(kind, name)
+	for _, name := range p.Names(kind) {
+		object, _ := p.Object(kind, name)
 		settings, err := settingsFor(r, object)
 		if err != nil {
 			return err

@@ -13,26 +13,33 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// ObjectKind is the kind of an object that a project has for Segment, named as
-// its list in the file.
+// ObjectKind is the kind of an object that a project has, named as its list in
+// the file.
 type ObjectKind string
 
 // The kinds.
 const (
+	Environments ObjectKind = "environments"
+	Flags        ObjectKind = "flags"
+	KeySegments  ObjectKind = "segments"
 	Sources      ObjectKind = "sources"
 	Destinations ObjectKind = "destinations"
 	Listeners    ObjectKind = "listeners"
 )
 
-// ObjectKinds lists them.
+// ObjectKinds lists those that a project has for Segment.
 var ObjectKinds = []ObjectKind{Sources, Destinations, Listeners}
 
-// Object is a SourceSpec, a DestinationSpec or a ListenerSpec.
+// Object is the specification of one: an EnvironmentSpec, a FlagSpec, a
+// KeySegmentSpec, a SourceSpec, a DestinationSpec or a ListenerSpec.
 type Object interface {
 	named
 	objectKind() ObjectKind
 }
 
+func (EnvironmentSpec) objectKind() ObjectKind { return Environments }
+func (FlagSpec) objectKind() ObjectKind        { return Flags }
+func (KeySegmentSpec) objectKind() ObjectKind  { return KeySegments }
 func (SourceSpec) objectKind() ObjectKind      { return Sources }
 func (DestinationSpec) objectKind() ObjectKind { return Destinations }
 func (ListenerSpec) objectKind() ObjectKind    { return Listeners }
@@ -45,6 +52,71 @@ func (d *Document) Project(name string) (*ProjectSpec, bool) {
 		}
 	}
 	return nil, false
+}
+
+// Object is the object of that name, or for Segment also id, as a copy.
+func (p *ProjectSpec) Object(kind ObjectKind, name string) (Object, bool) {
+	switch kind {
+	case Environments:
+		return objectNamed(p.Environments, name)
+	case Flags:
+		return objectNamed(p.Flags, name)
+	case KeySegments:
+		return objectNamed(p.Segments, name)
+	}
+	return p.Segment.Object(kind, name)
+}
+
+// Names lists the objects of a kind, in configuration order.
+func (p *ProjectSpec) Names(kind ObjectKind) []string {
+	switch kind {
+	case Environments:
+		return namesIn(p.Environments)
+	case Flags:
+		return namesIn(p.Flags)
+	case KeySegments:
+		return namesIn(p.Segments)
+	}
+	return p.Segment.Names(kind)
+}
+
+// objectNamed finds by the whole name: these objects have no ids.
+func objectNamed[T Object](list []T, name string) (Object, bool) {
+	i := slices.IndexFunc(list, func(object T) bool { return object.specName() == name })
+	if i < 0 {
+		return nil, false
+	}
+	return list[i], true
+}
+
+// put puts an object in the place of the one of its name, or behind the others,
+// and returns where it stands within the project.
+func (p *ProjectSpec) put(object Object) string {
+	i, at := 0, string(object.objectKind())
+	switch o := object.(type) {
+	case EnvironmentSpec:
+		i = putIn(&p.Environments, o)
+	case FlagSpec:
+		i = putIn(&p.Flags, o)
+	case KeySegmentSpec:
+		i = putIn(&p.Segments, o)
+	default:
+		i, at = p.Segment.put(object), "segment."+at
+	}
+	return fmt.Sprintf("%s[%d]", at, i)
+}
+
+func (p *ProjectSpec) remove(kind ObjectKind, name string) {
+	switch kind {
+	case Environments:
+		p.Environments = slices.DeleteFunc(p.Environments, func(e EnvironmentSpec) bool { return e.Name == name })
+	case Flags:
+		p.Flags = slices.DeleteFunc(p.Flags, func(f FlagSpec) bool { return f.Name == name })
+	case KeySegments:
+		p.Segments = slices.DeleteFunc(p.Segments, func(s KeySegmentSpec) bool { return s.Name == name })
+	default:
+		p.Segment.remove(kind, name)
+	}
 }
 
 // Object is the object of that name or id, as a copy.
@@ -157,6 +229,12 @@ const (
 // WithoutSecrets is a copy of an object for who may see its settings only.
 func WithoutSecrets(object Object) Object {
 	switch o := object.(type) {
+	case EnvironmentSpec:
+		o.SDKKeys = slices.Clone(o.SDKKeys)
+		for i := range o.SDKKeys {
+			o.SDKKeys[i].Key = Secret{}
+		}
+		return o
 	case SourceSpec:
 		o.WriteKey = Secret{}
 		return o
@@ -238,7 +316,7 @@ func (c *Catalog) RemoveObject(ctx context.Context, project string, kind ObjectK
 		if seen != AnyTag && seen != TagOf(there) {
 			return &StaleObjectError{there}
 		}
-		p.Segment.remove(kind, there.specName())
+		p.remove(kind, there.specName())
 		return nil
 	})
 }
@@ -252,7 +330,7 @@ func find(doc *Document, project string, kind ObjectKind, name string) (*Project
 	if !ok {
 		return nil, nil, &UnknownObjectError{"project", project}
 	}
-	there, _ := p.Segment.Object(kind, name)
+	there, _ := p.Object(kind, name)
 	return p, there, nil
 }
 
@@ -270,7 +348,7 @@ func place(doc *Document, project string, object Object, seen string) (path stri
 		return "", &StaleObjectError{there}
 	}
 	i := slices.IndexFunc(doc.Projects, func(p ProjectSpec) bool { return p.Name == project })
-	return fmt.Sprintf("projects[%d].segment.%s[%d]", i, kind, p.Segment.put(object)), nil
+	return fmt.Sprintf("projects[%d].%s", i, p.put(object)), nil
 }
 
 // within makes the paths of findings about an object paths within it.
@@ -295,6 +373,12 @@ func DecodeObject(kind ObjectKind, name string, settings []byte) (Object, []Find
 	d := &decoder{positions: at.positions, findings: findings{source: at}}
 	var object Object
 	switch kind {
+	case Environments:
+		object = decodeInto(d, root, name, func(o *EnvironmentSpec) *string { return &o.Name })
+	case Flags:
+		object = decodeInto(d, root, name, func(o *FlagSpec) *string { return &o.Name })
+	case KeySegments:
+		object = decodeInto(d, root, name, func(o *KeySegmentSpec) *string { return &o.Name })
 	case Sources:
 		object = decodeInto(d, root, name, func(o *SourceSpec) *string { return &o.Name })
 	case Destinations:
