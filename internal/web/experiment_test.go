@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -16,6 +14,7 @@ import (
 	"causeway/internal/experiment"
 	"causeway/internal/stats"
 	"causeway/internal/store"
+	"causeway/internal/web"
 )
 
 // experimentConfiguration is what the tests of experiments add to a project.
@@ -45,46 +44,18 @@ const experimentConfiguration = `projects:
 
 var began = time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
 
-// readings is a store that has readings and answers every question after it
-// was allowed to.
-type readings struct {
-	mu    sync.Mutex
-	kept  []store.Reading
+// slow is a store that answers who was exposed only when it is allowed to.
+type slow struct {
+	experiment.Store
 	allow chan struct{}
 }
 
-func (s *readings) SaveReading(_ context.Context, r store.Reading) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.kept = append(s.kept, r)
-	return nil
-}
-
-func (s *readings) Readings(context.Context, string, string, time.Time) ([]store.Reading, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.kept), nil
-}
-
-func (s *readings) LastReading(context.Context, string, string) (store.Reading, bool, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.kept) == 0 {
-		return store.Reading{}, false, nil
-	}
-	return s.kept[len(s.kept)-1], true, nil
-}
-
-func (s *readings) Exposures(ctx context.Context, _ store.Exposure) (store.ExposureReport, error) {
+func (s slow) Exposures(ctx context.Context, e store.Exposure) (store.ExposureReport, error) {
 	select {
 	case <-s.allow:
 	case <-ctx.Done():
 	}
-	return store.ExposureReport{}, ctx.Err()
-}
-
-func (s *readings) Analyze(_ context.Context, _ store.Exposure, queries []store.MetricQuery) ([]store.MetricResult, error) {
-	return make([]store.MetricResult, len(queries)), nil
+	return s.Store.Exposures(ctx, e)
 }
 
 // planOf is the experiment of a configuration.
@@ -163,10 +134,9 @@ func conclude(plan experiment.Plan, ev experiment.Evidence, earlier *experiment.
 
 // withExperiment is a rig whose project has an experiment. computed gives its
 // readings, oldest first.
-func withExperiment(t *testing.T, computed func(experiment.Plan) []*experiment.Results) (*rig, *readings) {
+func withExperiment(t *testing.T, computed func(experiment.Plan) []*experiment.Results, change ...func(*web.Options)) *rig {
 	t.Helper()
-	r := configured(t)
-	s := r.readings
+	r := configured(t, change...)
 	doc, findings := catalog.Decode("", []byte(experimentConfiguration), nil)
 	if len(findings) > 0 {
 		t.Fatal(findings)
@@ -175,16 +145,18 @@ func withExperiment(t *testing.T, computed func(experiment.Plan) []*experiment.R
 		t.Fatal(err)
 	}
 	if computed == nil {
-		return r, s
+		return r
 	}
 	for _, results := range computed(planOf(t, r)) {
 		body, err := json.Marshal(results)
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.kept = append(s.kept, store.Reading{Project: "shop", Experiment: "checkout-button", ComputedAt: results.ComputedAt, Body: body})
+		if err := r.store.SaveReading(t.Context(), store.Reading{Project: "shop", Experiment: "checkout-button", ComputedAt: results.ComputedAt, Body: body}); err != nil {
+			t.Fatal(err)
+		}
 	}
-	return r, s
+	return r
 }
 
 // twoReadings are of day 9 and day 14.
@@ -205,7 +177,7 @@ func (a answer) sound() answer {
 }
 
 func TestAnExperimentShowsWhatItHasShown(t *testing.T) {
-	r, _ := withExperiment(t, twoReadings)
+	r := withExperiment(t, twoReadings)
 	newest := conclude(planOf(t, r), someEvidence(14), nil)
 	r.get("/experiments").shows(200, "Checkout button", "button", "running", "▲ 1", newest.Recommendation.Sentence).sound()
 	page := r.get("/experiments/checkout-button").shows(200, newest.Recommendation.Sentence, "Key metrics", "Guardrail metrics", "Supporting metrics",
@@ -239,7 +211,7 @@ func TestAnExperimentShowsWhatItHasShown(t *testing.T) {
 }
 
 func TestAMetricOfAnExperimentIsShownWithEverythingBehindIt(t *testing.T) {
-	r, _ := withExperiment(t, twoReadings)
+	r := withExperiment(t, twoReadings)
 	r.get("/experiments/checkout-button/metrics/orders").shows(200, "Impact snapshot", "Impact over time", "Values over time", "Did it", "Excluded", "How events became numbers",
 		"Show the working", "Repeat it in R", "SE = ", "would likely have been found").sound()
 	r.get("/experiments/checkout-button/metrics/orders?show=absolute").shows(200, "pp").sound()
@@ -251,7 +223,7 @@ func TestAMetricOfAnExperimentIsShownWithEverythingBehindIt(t *testing.T) {
 
 func TestReadingsAreKeptAndCompared(t *testing.T) {
 	var early, newest *experiment.Results
-	r, _ := withExperiment(t, func(plan experiment.Plan) []*experiment.Results {
+	r := withExperiment(t, func(plan experiment.Plan) []*experiment.Results {
 		early = conclude(plan, someEvidence(9), nil)
 		plan.Settings.Method, plan.Rule = experiment.Sequential, "default rule"
 		newest = conclude(plan, someEvidence(14), early)
@@ -264,7 +236,15 @@ func TestReadingsAreKeptAndCompared(t *testing.T) {
 }
 
 func TestWhatIsNotComputedSaysWhy(t *testing.T) {
-	r, s := withExperiment(t, nil)
+	allow := make(chan struct{})
+	r := withExperiment(t, nil, func(o *web.Options) {
+		var err error
+		o.Experiments, err = experiment.New(experiment.Options{Snapshot: o.Catalog.Snapshot, Store: slow{o.Store, allow}, Version: "test"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = o.Experiments.Close() })
+	})
 	r.get("/experiments").shows(200, "Checkout button", "none yet", "not yet")
 	for _, path := range []string{"", "/health", "/metrics/orders"} {
 		r.get("/experiments/checkout-button"+path).shows(200, "It was not computed yet", "Nothing was computed yet.", "Recalculate")
@@ -273,7 +253,7 @@ func TestWhatIsNotComputedSaysWhy(t *testing.T) {
 	r.get("/experiments/checkout-button/file/results.csv").shows(404, "nothing to download")
 	r.post("/experiments/checkout-button/recalculate", nil).goes("/experiments/checkout-button?env=shop/production")
 	r.get("/experiments/checkout-button").shows(200, "being computed for the first time", "What stands below is of before")
-	close(s.allow)
+	close(allow)
 	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		if page := r.get("/experiments/checkout-button"); strings.Contains(page.text(), "nobody was exposed to the flag") {
 			page.shows(200, "Not available", "Nobody was shown").sound()
@@ -288,7 +268,7 @@ func TestWhatIsNotComputedSaysWhy(t *testing.T) {
 }
 
 func TestResultsAreFilesToo(t *testing.T) {
-	r, _ := withExperiment(t, twoReadings)
+	r := withExperiment(t, twoReadings)
 	results := conclude(planOf(t, r), someEvidence(14), nil)
 	got := r.get("/experiments/checkout-button/file/results.json")
 	var back experiment.Results
@@ -329,7 +309,7 @@ func hostileResults(plan experiment.Plan) *experiment.Results {
 
 func TestHostileNamesAndNumbersDoNotBreakThePages(t *testing.T) {
 	var results *experiment.Results
-	r, _ := withExperiment(t, func(plan experiment.Plan) []*experiment.Results {
+	r := withExperiment(t, func(plan experiment.Plan) []*experiment.Results {
 		results = hostileResults(plan)
 		return []*experiment.Results{conclude(plan, someEvidence(3), nil), results}
 	})

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"time"
 
 	"causeway/internal/auth"
@@ -11,8 +12,10 @@ import (
 	"causeway/internal/experiment"
 )
 
+// experimentRoutes are the pages of experiments and of the metrics that they
+// measure.
 func experimentRoutes() []route {
-	return []route{
+	return slices.Concat(metricRoutes(), []route{
 		{pattern: "GET /experiments", need: auth.See, handle: (*Server).experiments},
 		{pattern: "GET /experiments/{id}", need: auth.See, handle: (*Server).experiment},
 		{pattern: "GET /experiments/{id}/health", need: auth.See, handle: (*Server).experimentHealth},
@@ -20,7 +23,7 @@ func experimentRoutes() []route {
 		{pattern: "GET /experiments/{id}/readings", need: auth.See, handle: (*Server).readings},
 		{pattern: "GET /experiments/{id}/file/{name}", need: auth.See, handle: (*Server).experimentFile},
 		{pattern: "POST /experiments/{id}/recalculate", need: auth.SeePeople, handle: (*Server).recalculate},
-	}
+	})
 }
 
 // phase is where an experiment is in its life.

@@ -67,7 +67,6 @@ type rig struct {
 	catalog  *catalog.Catalog
 	accounts *auth.Accounts
 	tail     tail.Hub
-	readings *readings
 	metrics  *prometheus.Registry
 	server   *web.Server
 	base     string
@@ -122,8 +121,7 @@ func newRig(t *testing.T, change ...func(*web.Options)) *rig {
 	r.accounts, err = auth.New(auth.Options{KV: kv, Audit: r.streams.AppendAudit, Log: slog.New(slog.DiscardHandler)})
 	must(err)
 
-	r.readings = &readings{allow: make(chan struct{})}
-	experiments, err := experiment.New(experiment.Options{Snapshot: r.catalog.Snapshot, Store: r.readings, Version: "test"})
+	experiments, err := experiment.New(experiment.Options{Snapshot: r.catalog.Snapshot, Store: r.store, Version: "test"})
 	must(err)
 	t.Cleanup(func() { _ = experiments.Close() })
 

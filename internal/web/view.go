@@ -98,7 +98,7 @@ var navigation = []navGroup{
 		{Name: "Impressions", URL: "/impressions", Key: "i"},
 	}},
 	{"Experiments", []navItem{
-		{Name: "Experiments", URL: "/experiments", Key: "n"},
+		{Name: "Experiments", URL: "/experiments", Key: "b"},
 		{Name: "Metrics", URL: "/metric-definitions", Key: "m"},
 	}},
 	{"Segment", []navItem{
