@@ -4,8 +4,10 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"causeway/internal/auth"
+	"causeway/internal/catalog"
 )
 
 // form is what a person entered and what is wrong with it, by field. A form
@@ -66,4 +68,9 @@ func (f *form) refused(err error) error {
 		return err
 	}
 	return nil
+}
+
+// findingText is what is wrong with the configuration, and what to do.
+func findingText(f catalog.Finding) string {
+	return strings.ToUpper(f.Message[:1]) + f.Message[1:] + ". " + f.Fix
 }

@@ -144,7 +144,7 @@ func chosen(values []string) []string {
 // find puts findings to the fields that they are about.
 func (f *form) find(findings []catalog.Finding) {
 	for _, finding := range findings {
-		text := strings.ToUpper(finding.Message[:1]) + finding.Message[1:] + ". " + finding.Fix
+		text := findingText(finding)
 		if finding.Path == "writeKey" && strings.HasSuffix(finding.Message, "is missing") {
 			text = "Paste the write key of the source in Segment."
 		}

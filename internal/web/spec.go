@@ -28,14 +28,11 @@ type specForm struct {
 	// is new.
 	Seen string
 	// Stale lists what somebody else changed since.
-	Stale []specDifference
+	Stale []staleField
 	// File is the file that the configuration comes from; then nothing is saved
 	// here.
 	File string
 }
-
-// specDifference is one setting that somebody else changed.
-type specDifference struct{ Setting, Was, Is, Yours string }
 
 // newSpecForm fills a form from a specification.
 func newSpecForm(spec any, seen, file string) specForm {
@@ -168,10 +165,10 @@ func (f *specForm) filterRows(name string) int {
 // object; what is found elsewhere concerns the whole.
 func (f *specForm) find(findings []catalog.Finding, prefix string) {
 	for _, finding := range findings {
-		text := strings.ToUpper(finding.Message[:1]) + finding.Message[1:] + ". " + finding.Fix
+		text := findingText(finding)
 		path, inside := strings.CutPrefix(finding.Path, prefix+".")
 		if inside {
-			f.Errors[fieldOf(path)] = text
+			f.Errors[fieldAt(path)] = text
 		} else {
 			f.Error = strings.TrimSpace(f.Error + " " + finding.Path + ": " + text)
 		}
@@ -180,9 +177,9 @@ func (f *specForm) find(findings []catalog.Finding, prefix string) {
 
 var inList = regexp.MustCompile(`^(.*(?:values|dimensions|treatments|key|guardrail|supporting))\[\d+\]$`)
 
-// fieldOf is the field of the form at which a path stands: an item of a list
+// fieldAt is the field of the form at which a path stands: an item of a list
 // of texts is a line of the list's field.
-func fieldOf(path string) string {
+func fieldAt(path string) string {
 	if m := inList.FindStringSubmatch(path); m != nil {
 		return m[1]
 	}
@@ -208,7 +205,7 @@ func (f *specForm) stale(now, yours any) {
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		f.Stale = append(f.Stale, specDifference{name, orNone(was[name]), orNone(is[name]), orNone(entered[name])})
+		f.Stale = append(f.Stale, staleField{name, orNone(was[name]), orNone(is[name]), orNone(entered[name])})
 	}
 	f.Error = "Somebody else changed it meanwhile, so nothing was saved. What you entered is still here; saving again puts it over theirs."
 	f.Seen = specJSON(now)
