@@ -49,12 +49,16 @@ type commands struct {
 	Validate  validateCmd  `cmd:"" help:"Check a configuration file."`
 	Translate translateCmd `cmd:"" help:"Show what calls or impressions would become under a configuration file. No server."`
 
-	Apply   applyCmd   `cmd:"" help:"Make a file the configuration of a running server."`
-	Export  exportCmd  `cmd:"" help:"Print the configuration of a running server."`
-	Key     keyCmd     `cmd:"" help:"List or rotate the credentials that Causeway gives out."`
-	User    userCmd    `cmd:"" help:"Add, list, reset or remove who may sign in to the console."`
-	Token   tokenCmd   `cmd:"" help:"Make, list or remove what scripts prove themselves with."`
-	Audit   auditCmd   `cmd:"" help:"Show who changed what, newest first."`
+	Apply       applyCmd       `cmd:"" help:"Make a file the configuration of a running server."`
+	Export      exportCmd      `cmd:"" help:"Print the configuration of a running server."`
+	Key         keyCmd         `cmd:"" help:"List or rotate the credentials that Causeway gives out."`
+	User        userCmd        `cmd:"" help:"Add, list, reset or remove who may sign in to the console."`
+	Token       tokenCmd       `cmd:"" help:"Make, list or remove what scripts prove themselves with."`
+	Audit       auditCmd       `cmd:"" help:"Show who changed what, newest first."`
+	Results     resultsCmd     `cmd:"" help:"Show what an experiment has shown."`
+	Experiments experimentsCmd `cmd:"" help:"List experiments."`
+	Metrics     metricsCmd     `cmd:"" help:"List metrics."`
+
 	Tail    tailCmd    `cmd:"" help:"Show what happens, as it happens."`
 	Trace   traceCmd   `cmd:"" help:"Show what became of one messageId."`
 	Replay  replayCmd  `cmd:"" help:"Send what was set aside on its way again."`

@@ -32,6 +32,7 @@ import (
 	"causeway/internal/auth"
 	"causeway/internal/backup"
 	"causeway/internal/catalog"
+	"causeway/internal/experiment"
 	"causeway/internal/store"
 	"causeway/internal/stream"
 	"causeway/internal/tail"
@@ -47,6 +48,8 @@ type Options struct {
 	Tail    *tail.Hub        // required
 	// Accounts knows personal tokens and keys; the admin token is of Catalog.
 	Accounts *auth.Accounts // required
+	// Experiments computes experiments.
+	Experiments *experiment.Service // required
 	// Backups makes the backups; nil: none can be made.
 	Backups *backup.Backups
 
@@ -79,19 +82,20 @@ type Check struct {
 
 // Server answers the admin API.
 type Server struct {
-	catalog  *catalog.Catalog
-	streams  *stream.Streams
-	store    store.Store
-	accounts *auth.Accounts
-	backups  *backup.Backups
-	feed     *tail.Feed
-	log      *slog.Logger
-	version  string
-	ready    func(context.Context) []Check
-	timeout  time.Duration
-	started  time.Time
-	try      func(context.Context, *catalog.Source, json.RawMessage) Tried
-	take     func(context.Context, *catalog.Destination, []byte) (status int, answer string)
+	catalog    *catalog.Catalog
+	streams    *stream.Streams
+	store      store.Store
+	accounts   *auth.Accounts
+	experiment *experiment.Service
+	backups    *backup.Backups
+	feed       *tail.Feed
+	log        *slog.Logger
+	version    string
+	ready      func(context.Context) []Check
+	timeout    time.Duration
+	started    time.Time
+	try        func(context.Context, *catalog.Source, json.RawMessage) Tried
+	take       func(context.Context, *catalog.Destination, []byte) (status int, answer string)
 
 	guard   *guard
 	closing sync.Once
@@ -105,8 +109,8 @@ type Server struct {
 // New checks the options and registers the metrics. The server holds no
 // resources while nobody listens to a live stream.
 func New(o Options) (*Server, error) {
-	if o.Catalog == nil || o.Streams == nil || o.Store == nil || o.Tail == nil || o.Accounts == nil {
-		return nil, errors.New("api: Catalog, Streams, Store, Tail and Accounts are required")
+	if o.Catalog == nil || o.Streams == nil || o.Store == nil || o.Tail == nil || o.Accounts == nil || o.Experiments == nil {
+		return nil, errors.New("api: Catalog, Streams, Store, Tail, Accounts and Experiments are required")
 	}
 	if o.Log == nil {
 		o.Log = slog.Default()
@@ -130,7 +134,7 @@ func New(o Options) (*Server, error) {
 		o.Timeout = 30 * time.Second
 	}
 	s := &Server{
-		catalog: o.Catalog, streams: o.Streams, store: o.Store, accounts: o.Accounts, backups: o.Backups,
+		catalog: o.Catalog, streams: o.Streams, store: o.Store, accounts: o.Accounts, experiment: o.Experiments, backups: o.Backups,
 		log: o.Log, version: o.Version, ready: o.Ready, timeout: o.Timeout, try: o.Try, take: o.Take,
 		started: o.Started, guard: newGuard(), closed: make(chan struct{}),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -236,7 +240,7 @@ func (s *Server) answerError(caller context.Context, r *request, w *statusRecord
 	}
 	p := asProblem(err)
 	if p.Status >= 500 && p.cause != nil {
-		s.log.ErrorContext(caller, "admin request failed", "request", r.id, "method", r.Method, "path", r.URL.Path, "err", p.cause)
+		s.log.ErrorContext(caller, "admin request failed", "request", r.id, "method", r.Method, "path", withoutSecret(r.URL.Path), "err", p.cause)
 	}
 	if w.status == 0 {
 		p.write(w, r.id)

@@ -82,11 +82,8 @@ func (g *guard) forget() {
 // more than any other address: whatever runs on the machine could ask.
 func (s *Server) authorize(r *http.Request) (auth.Identity, error) {
 	address := addressOf(r)
-	if s.guard.blocked(address) {
-		s.authFailures.WithLabelValues("blocked").Inc()
-		p := refuse(http.StatusTooManyRequests, "too_many_failures", "Too many wrong tokens came from this address. Wait, then use the right one.")
-		p.retryAfter = guessInterval
-		return auth.Identity{}, p
+	if err := s.mayGuess(address); err != nil {
+		return auth.Identity{}, err
 	}
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	token = strings.TrimSpace(token)
@@ -104,11 +101,26 @@ func (s *Server) authorize(r *http.Request) (auth.Identity, error) {
 		return who, refuse(http.StatusUnauthorized, "token_wrong", "The token is not known here: it is none of this server's, was removed, or has run out.")
 	}
 	if err != nil {
-		p := refuse(http.StatusServiceUnavailable, "accounts_unavailable", "The accounts cannot be read at present, so nobody can be let in. Try again in a moment.")
-		p.retryAfter, p.cause = 5*time.Second, err
-		return who, p
+		return who, accountsUnavailable(err)
 	}
 	return who, nil
+}
+
+// mayGuess refuses an address that came with too many wrong tokens.
+func (s *Server) mayGuess(address string) error {
+	if !s.guard.blocked(address) {
+		return nil
+	}
+	s.authFailures.WithLabelValues("blocked").Inc()
+	p := refuse(http.StatusTooManyRequests, "too_many_failures", "Too many wrong tokens came from this address. Wait, then use the right one.")
+	p.retryAfter = guessInterval
+	return p
+}
+
+func accountsUnavailable(err error) *Problem {
+	p := refuse(http.StatusServiceUnavailable, "accounts_unavailable", "The accounts cannot be read at present, so nobody can be let in. Try again in a moment.")
+	p.retryAfter, p.cause = 5*time.Second, err
+	return p
 }
 
 // permit refuses who lacks the permission of a route.

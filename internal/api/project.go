@@ -18,15 +18,20 @@ func projectRoutes() []route {
 		{method: "PUT", pattern: projectPath + "/traffic-types", need: auth.Change, handle: (*Server).setTrafficTypes},
 	}
 	for _, kind := range []catalog.ObjectKind{catalog.Environments, catalog.Flags, catalog.KeySegments} {
-		list := projectPath + "/" + string(kind)
-		routes = append(routes,
-			route{method: "GET", pattern: list, need: auth.See, handle: of(kind, (*Server).objects)},
-			route{method: "GET", pattern: list + "/{name}", need: auth.See, handle: of(kind, (*Server).object)},
-			route{method: "PUT", pattern: list + "/{name}", need: auth.Change, query: []string{"dryRun"}, handle: of(kind, (*Server).putObject)},
-			route{method: "DELETE", pattern: list + "/{name}", need: auth.Change, handle: of(kind, (*Server).removeObject)},
-		)
+		routes = append(routes, objectRoutes(kind, of(kind, (*Server).objects))...)
 	}
 	return routes
+}
+
+// objectRoutes list the objects of a kind, show one, put and remove it.
+func objectRoutes(kind catalog.ObjectKind, list func(*Server, *request) error) []route {
+	path := projectPath + "/" + string(kind)
+	return []route{
+		{method: "GET", pattern: path, need: auth.See, handle: list},
+		{method: "GET", pattern: path + "/{name}", need: auth.See, handle: of(kind, (*Server).object)},
+		{method: "PUT", pattern: path + "/{name}", need: auth.Change, query: []string{"dryRun"}, handle: of(kind, (*Server).putObject)},
+		{method: "DELETE", pattern: path + "/{name}", need: auth.Change, handle: of(kind, (*Server).removeObject)},
+	}
 }
 
 // of makes a handler of objects one of a single kind.

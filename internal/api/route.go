@@ -30,7 +30,7 @@ const environmentPath = "/admin/v1/projects/{project}/environments/{environment}
 func paged(more ...string) []string { return append(more, "from", "to", "limit", "cursor") }
 
 // routes is the table of contents. openapi.yaml describes each.
-var routes = append([]route{
+var routes = slices.Concat([]route{
 	{method: "GET", pattern: environmentPath + "/events", need: auth.SeePeople, query: paged("trafficType", "key", "eventType", "messageId"), handle: (*Server).events},
 	{method: "GET", pattern: environmentPath + "/event-types", need: auth.See, handle: (*Server).eventTypes},
 	{method: "GET", pattern: environmentPath + "/impressions", need: auth.SeePeople, query: paged("flag", "key", "treatment"), handle: (*Server).impressions},
@@ -74,7 +74,7 @@ var routes = append([]route{
 	{method: "GET", pattern: "/admin/v1/status", need: auth.See, handle: (*Server).status},
 	{method: "GET", pattern: "/admin/v1/openapi.yaml", handle: (*Server).openapiYAML},
 	{method: "GET", pattern: "/admin/v1/openapi.json", handle: (*Server).openapiJSON},
-}, slices.Concat(segmentRoutes, projectRoutes())...)
+}, segmentRoutes, projectRoutes(), experimentRoutes())
 
 // Routes serves the table of contents.
 func (s *Server) Routes() http.Handler { return s }

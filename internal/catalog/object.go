@@ -25,13 +25,16 @@ const (
 	Sources      ObjectKind = "sources"
 	Destinations ObjectKind = "destinations"
 	Listeners    ObjectKind = "listeners"
+	Metrics      ObjectKind = "metrics"
+	Experiments  ObjectKind = "experiments"
 )
 
 // ObjectKinds lists those that a project has for Segment.
 var ObjectKinds = []ObjectKind{Sources, Destinations, Listeners}
 
 // Object is the specification of one: an EnvironmentSpec, a FlagSpec, a
-// KeySegmentSpec, a SourceSpec, a DestinationSpec or a ListenerSpec.
+// KeySegmentSpec, a SourceSpec, a DestinationSpec, a ListenerSpec, a MetricSpec
+// or an ExperimentSpec.
 type Object interface {
 	named
 	objectKind() ObjectKind
@@ -43,6 +46,8 @@ func (KeySegmentSpec) objectKind() ObjectKind  { return KeySegments }
 func (SourceSpec) objectKind() ObjectKind      { return Sources }
 func (DestinationSpec) objectKind() ObjectKind { return Destinations }
 func (ListenerSpec) objectKind() ObjectKind    { return Listeners }
+func (MetricSpec) objectKind() ObjectKind      { return Metrics }
+func (ExperimentSpec) objectKind() ObjectKind  { return Experiments }
 
 // Project is the project of that name.
 func (d *Document) Project(name string) (*ProjectSpec, bool) {
@@ -54,7 +59,7 @@ func (d *Document) Project(name string) (*ProjectSpec, bool) {
 	return nil, false
 }
 
-// Object is the object of that name, or for Segment also id, as a copy.
+// Object is the object of that name, or id where it has one, as a copy.
 func (p *ProjectSpec) Object(kind ObjectKind, name string) (Object, bool) {
 	switch kind {
 	case Environments:
@@ -63,6 +68,10 @@ func (p *ProjectSpec) Object(kind ObjectKind, name string) (Object, bool) {
 		return objectNamed(p.Flags, name)
 	case KeySegments:
 		return objectNamed(p.Segments, name)
+	case Metrics:
+		return objectIn(p.Metrics, name)
+	case Experiments:
+		return objectIn(p.Experiments, name)
 	}
 	return p.Segment.Object(kind, name)
 }
@@ -76,6 +85,10 @@ func (p *ProjectSpec) Names(kind ObjectKind) []string {
 		return namesIn(p.Flags)
 	case KeySegments:
 		return namesIn(p.Segments)
+	case Metrics:
+		return namesIn(p.Metrics)
+	case Experiments:
+		return namesIn(p.Experiments)
 	}
 	return p.Segment.Names(kind)
 }
@@ -100,6 +113,10 @@ func (p *ProjectSpec) put(object Object) string {
 		i = putIn(&p.Flags, o)
 	case KeySegmentSpec:
 		i = putIn(&p.Segments, o)
+	case MetricSpec:
+		i = putIn(&p.Metrics, o)
+	case ExperimentSpec:
+		i = putIn(&p.Experiments, o)
 	default:
 		i, at = p.Segment.put(object), "segment."+at
 	}
@@ -114,6 +131,10 @@ func (p *ProjectSpec) remove(kind ObjectKind, name string) {
 		p.Flags = slices.DeleteFunc(p.Flags, func(f FlagSpec) bool { return f.Name == name })
 	case KeySegments:
 		p.Segments = slices.DeleteFunc(p.Segments, func(s KeySegmentSpec) bool { return s.Name == name })
+	case Metrics:
+		p.Metrics = slices.DeleteFunc(p.Metrics, func(m MetricSpec) bool { return m.Name == name })
+	case Experiments:
+		p.Experiments = slices.DeleteFunc(p.Experiments, func(e ExperimentSpec) bool { return e.Name == name })
 	default:
 		p.Segment.remove(kind, name)
 	}
@@ -383,6 +404,10 @@ func DecodeObject(kind ObjectKind, name string, settings []byte) (Object, []Find
 		object = decodeInto(d, root, name, func(o *SourceSpec) *string { return &o.Name })
 	case Destinations:
 		object = decodeInto(d, root, name, func(o *DestinationSpec) *string { return &o.Name })
+	case Metrics:
+		object = decodeInto(d, root, name, func(o *MetricSpec) *string { return &o.Name })
+	case Experiments:
+		object = decodeInto(d, root, name, func(o *ExperimentSpec) *string { return &o.Name })
 	default:
 		object = decodeInto(d, root, name, func(o *ListenerSpec) *string { return &o.Name })
 	}

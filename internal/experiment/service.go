@@ -163,10 +163,18 @@ func (s *Service) computeDue() {
 	}
 }
 
-// Next is when an experiment is computed next by itself; zero: never.
-func (s *Service) Next(plan Plan, last *Results) time.Time {
+// Next is when an experiment is computed next by itself; zero: never. ErrUnknown.
+func (s *Service) Next(ctx context.Context, project, experiment string) (time.Time, error) {
+	plan, err := s.Plan(project, experiment)
+	if err != nil {
+		return time.Time{}, err
+	}
+	last, err := s.last(ctx, plan)
+	if err != nil {
+		return time.Time{}, err
+	}
 	at, _ := s.next(plan, last)
-	return at
+	return at, nil
 }
 
 func (s *Service) next(plan Plan, last *Results) (time.Time, bool) {
