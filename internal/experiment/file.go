@@ -92,12 +92,12 @@ func (r *Results) Drawing() plot.Intervals {
 		for _, m := range g.Metrics {
 			for _, c := range m.Cards {
 				row := c.Row()
-				row.Group, row.Label, row.Text = g.Title, m.Metric, c.Title
+				row.Group, row.Label, row.Text = g.Title, m.Metric, c.State.Symbol()+" "+c.Title
 				if len(r.Treatments) > 1 {
 					row.Label += ": " + c.Treatment
 				}
 				if c.Rel != nil && c.State != NeedsMoreData {
-					row.Text += " " + signed(percent(*c.Rel), *c.Rel)
+					row.Text += ": " + signed(percent(*c.Rel), *c.Rel)
 				}
 				if c.RelCI != nil {
 					row.Text += fmt.Sprintf(", between %s and %s", signed(percent(c.RelCI.Low), c.RelCI.Low), signed(percent(c.RelCI.High), c.RelCI.High))
@@ -111,7 +111,7 @@ func (r *Results) Drawing() plot.Intervals {
 
 // Row is the card's relative effect as a row of a drawing.
 func (c *Card) Row() plot.Row {
-	row := plot.Row{Value: math.NaN(), Low: math.NaN(), High: math.NaN(), Tone: c.State.mark()}
+	row := plot.Row{Value: math.NaN(), Low: math.NaN(), High: math.NaN(), Tone: c.State.Mark()}
 	if c.Rel == nil {
 		return row
 	}
@@ -125,7 +125,8 @@ func (c *Card) Row() plot.Row {
 	return row
 }
 
-func (s State) mark() plot.Tone {
+// Mark is how a drawing marks the state.
+func (s State) Mark() plot.Tone {
 	switch s {
 	case Desired:
 		return plot.Good

@@ -27,6 +27,23 @@ func (s State) Title() string {
 	}[s]
 }
 
+// Symbol stands beside the words, so that nobody has to tell colours apart.
+func (s State) Symbol() string {
+	switch s {
+	case Desired:
+		return "▲"
+	case Undesired:
+		return "▼"
+	case Inconclusive:
+		return "◆"
+	case NeedsMoreData:
+		return "◌"
+	case ZeroVariance:
+		return "="
+	}
+	return "–"
+}
+
 // Tone is the state as good or bad news.
 func (s State) Tone() Tone {
 	switch s {

@@ -172,7 +172,10 @@ func (s *Server) openExperiment(r *request, tab string) (*catalog.Experiment, ex
 	if progress, busy := s.Experiments.Calculation(e.Environment.Project.Name, e.ID); busy {
 		h.Progress, h.Poll = &progress, r.URL.RequestURI()
 	} else if h.At == "" {
-		h.Next = s.Experiments.Next(experiment.PlanOf(e), h.computed())
+		h.Next, err = s.Experiments.Next(r.Context(), e.Environment.Project.Name, e.ID)
+		if err := storeFailed(err); err != nil {
+			return nil, h, err
+		}
 	}
 	if h.computed() == nil {
 		h.Nothing = h.notComputed(e, r.now)

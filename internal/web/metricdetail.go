@@ -85,7 +85,7 @@ func impactChart(m *experiment.MetricResult, relative bool) template.HTML {
 		chart.Format = changeFormat(m.Kind)
 	}
 	for i, card := range m.Cards {
-		line := plot.Line{Name: card.Treatment, Class: "t-" + string(plotTone(card.State)), Band: true}
+		line := plot.Line{Name: card.Treatment, Class: "t-" + string(card.State.Mark()), Band: true}
 		if len(m.Cards) > 1 {
 			line.Class = armClass(i + 1)
 		}
@@ -218,5 +218,5 @@ func (p metricDetailPage) ArmTone(i int) string {
 	if len(p.Cards) > 1 {
 		return armClass(i + 1)
 	}
-	return "t-" + string(plotTone(p.Cards[i].State))
+	return "t-" + string(p.Cards[i].State.Mark())
 }

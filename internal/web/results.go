@@ -1,7 +1,6 @@
 package web
 
 import (
-	"fmt"
 	"html/template"
 	"math"
 	"slices"
@@ -49,13 +48,6 @@ type cardView struct {
 	PText           string
 	Plot            template.HTML
 	Scale           template.HTML // the plot's own axis, where it does not share one
-}
-
-// symbols stand beside a state's words, so that nobody has to tell colours
-// apart.
-var symbols = map[experiment.State]string{
-	experiment.Desired: "▲", experiment.Undesired: "▼", experiment.Inconclusive: "◆", experiment.NeedsMoreData: "◌",
-	experiment.NotAvailable: "–", experiment.NotPossible: "–", experiment.NoBaseline: "–", experiment.ZeroVariance: "=",
 }
 
 // shown is how somebody wants to see results.
@@ -154,33 +146,17 @@ func drawCards(cards []*cardView, relative bool) template.HTML {
 
 // rowOf is a card's effect as a row of an interval plot.
 func rowOf(card experiment.Card, relative bool) plot.Row {
-	row := plot.Row{Value: math.NaN(), Low: math.NaN(), High: math.NaN(), Tone: plotTone(card.State)}
-	value, ci := card.Diff, card.CI
 	if relative {
-		value, ci = card.Rel, card.RelCI
+		return card.Row()
 	}
-	if value != nil {
-		row.Value = *value
-		switch {
-		case ci != nil:
-			row.Low, row.High = ci.Low, ci.High
-		case relative && card.RelUnbounded:
-			row.Low, row.High = math.Inf(-1), math.Inf(1)
-		}
+	row := plot.Row{Value: math.NaN(), Low: math.NaN(), High: math.NaN(), Tone: card.State.Mark()}
+	if card.Diff != nil {
+		row.Value = *card.Diff
+	}
+	if card.CI != nil {
+		row.Low, row.High = card.CI.Low, card.CI.High
 	}
 	return row
-}
-
-func plotTone(state experiment.State) plot.Tone {
-	switch state {
-	case experiment.Desired:
-		return plot.Good
-	case experiment.Undesired:
-		return plot.Bad
-	case experiment.Inconclusive:
-		return plot.Unsure
-	}
-	return plot.Dim
 }
 
 func newCardView(m *experiment.MetricResult, card experiment.Card, relative bool) cardView {
@@ -218,16 +194,13 @@ func betweenText(ci experiment.Interval, format func(float64) string) string {
 func (c cardView) Steady() bool { return c.SignificantSince == nil || c.SignificantNow }
 
 // Symbol is the state's sign.
-func (c cardView) Symbol() string { return symbols[c.State] }
+func (c cardView) Symbol() string { return c.State.Symbol() }
 
 // Class is the state's class in the style sheet.
-func (c cardView) Class() string { return string(plotTone(c.State)) }
-
-// Symbol is the state's sign.
-func (t tally) Symbol() string { return symbols[t.State] }
+func (c cardView) Class() string { return string(c.State.Mark()) }
 
 // Class is the state's class in the style sheet.
-func (t tally) Class() string { return string(plotTone(t.State)) }
+func (t tally) Class() string { return string(t.State.Mark()) }
 
 // armValue is what the keys of a treatment gave on average.
 func armValue(m *experiment.MetricResult, treatment string) string {
@@ -283,30 +256,4 @@ func toneIcon(t experiment.Tone) template.HTML {
 		return icon("warn")
 	}
 	return icon("info")
-}
-
-// intervalsFile is the results as a drawing for a file of its own.
-func intervalsFile(results *experiment.Results) plot.SVG {
-	p := plot.Intervals{Format: plot.Signed(plot.Percent), Frame: plot.Frame{Alone: true,
-		Title: fmt.Sprintf("%s: impact on each metric, relative to %s", results.Experiment, results.Baseline),
-		About: results.Recommendation.Sentence}}
-	for _, group := range results.Groups {
-		for i := range group.Metrics {
-			m := &group.Metrics[i]
-			for _, card := range m.Cards {
-				c := newCardView(m, card, true)
-				row := rowOf(card, true)
-				row.Group, row.Label = group.Title, m.Metric
-				if len(results.Treatments) > 1 {
-					row.Label += ": " + card.Treatment
-				}
-				row.Text = strings.TrimSpace(symbols[card.State] + " " + card.Title)
-				if card.Diff != nil {
-					row.Text += ": " + strings.TrimSpace(c.Impact+" "+c.Between)
-				}
-				p.Rows = append(p.Rows, row)
-			}
-		}
-	}
-	return p.SVG()
 }
