@@ -20,6 +20,7 @@ import (
 	"causeway/internal/auth"
 	"causeway/internal/backup"
 	"causeway/internal/catalog"
+	"causeway/internal/experiment"
 	"causeway/internal/pipeline"
 	"causeway/internal/store/duckdb"
 	"causeway/internal/stream"
@@ -120,8 +121,13 @@ func newRig(t *testing.T, change ...func(*api.Options)) *rig {
 	backups, err := backup.New(ctx, backup.Options{Streams: r.streams, Store: r.store, Folder: folder, Version: "test"})
 	must(err)
 
+	experiments, err := experiment.New(experiment.Options{Snapshot: r.catalog.Snapshot, Store: r.store, Version: "test", Log: slog.New(slog.DiscardHandler)})
+	must(err)
+	t.Cleanup(func() { must(experiments.Close()) })
+
 	options := api.Options{
-		Backups: backups, Accounts: r.accounts, Catalog: r.catalog, Streams: r.streams, Store: r.store, Tail: &r.tail, Version: "test",
+		Experiments: experiments,
+		Backups:     backups, Accounts: r.accounts, Catalog: r.catalog, Streams: r.streams, Store: r.store, Tail: &r.tail, Version: "test",
 		Log: slog.New(slog.NewTextHandler(&r.log, nil)), Ready: func(context.Context) []api.Check { return r.checks },
 	}
 	for _, f := range change {
@@ -311,7 +317,7 @@ var loadDocument = sync.OnceValues(func() (*openapi3.T, error) {
 // document is the OpenAPI document as a router.
 func document(t *testing.T) routers.Router {
 	t.Helper()
-	for _, plain := range []string{"application/yaml", "text/event-stream", "application/x-tar"} {
+	for _, plain := range []string{"application/yaml", "text/event-stream", "application/x-tar", "image/svg+xml"} {
 		openapi3filter.RegisterBodyDecoder(plain, openapi3filter.PlainBodyDecoder)
 	}
 	doc, err := loadDocument()

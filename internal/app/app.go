@@ -29,6 +29,7 @@ import (
 	"causeway/internal/backup"
 	"causeway/internal/catalog"
 	"causeway/internal/deliver"
+	"causeway/internal/experiment"
 	"causeway/internal/ingest"
 	"causeway/internal/peer"
 	"causeway/internal/pipeline"
@@ -103,21 +104,22 @@ type App struct {
 	metrics *prometheus.Registry
 	started time.Time
 
-	streams   *stream.Streams
-	store     *duckdb.Store
-	catalog   *catalog.Catalog
-	tail      tail.Hub
-	feed      *tail.Feed // of the tail, for live streams of the API and the console
-	pipeline  *pipeline.Pipeline
-	deliver   *deliver.Deliver
-	accounts  *auth.Accounts
-	backups   *backup.Backups
-	ingest    *ingest.Server
-	strangers *peer.Limiter
-	api       *api.Server
-	web       *web.Server
-	ready     []*probe
-	doors     []*door
+	streams     *stream.Streams
+	store       *duckdb.Store
+	catalog     *catalog.Catalog
+	tail        tail.Hub
+	feed        *tail.Feed // of the tail, for live streams of the API and the console
+	pipeline    *pipeline.Pipeline
+	deliver     *deliver.Deliver
+	accounts    *auth.Accounts
+	experiments *experiment.Service
+	backups     *backup.Backups
+	ingest      *ingest.Server
+	strangers   *peer.Limiter
+	api         *api.Server
+	web         *web.Server
+	ready       []*probe
+	doors       []*door
 
 	certificate *certificate // nil: no TLS
 
@@ -167,7 +169,7 @@ func Start(ctx context.Context, opt Options) (*App, error) {
 	a := &App{opt: opt, log: opt.Log, metrics: prometheus.NewRegistry(), started: time.Now()}
 	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, step := range []func(context.Context) error{
-		a.openStreams, a.openStore, a.fitStreams, a.openCatalog, a.openAccounts, a.openBackups, a.startPipeline, a.startDeliver, a.startRetention, a.openCertificate, a.openConsole, a.startProbes, a.openDoors,
+		a.openStreams, a.openStore, a.fitStreams, a.openCatalog, a.openAccounts, a.openBackups, a.startPipeline, a.startDeliver, a.startExperiments, a.startRetention, a.openCertificate, a.openConsole, a.startProbes, a.openDoors,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, a.Stop())
@@ -366,6 +368,19 @@ func (a *App) startDeliver(context.Context) error {
 		return err
 	}
 	a.background("deliver", a.deliver.Run)
+	return nil
+}
+
+// startExperiments computes experiments when they are due.
+func (a *App) startExperiments(context.Context) error {
+	var err error
+	a.experiments, err = experiment.New(experiment.Options{
+		Snapshot: a.catalog.Snapshot, Store: a.store, Metrics: a.metrics, Log: a.log, Version: a.opt.Version, Keep: a.opt.Retention.Impressions,
+	})
+	if err != nil {
+		return err
+	}
+	a.background("experiments", a.experiments.Run)
 	return nil
 }
 

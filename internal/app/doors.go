@@ -50,7 +50,7 @@ func (a *App) openDoors(context.Context) error {
 		return err
 	}
 	a.api, err = api.New(api.Options{
-		Catalog: a.catalog, Streams: a.streams, Store: a.store, Tail: &a.tail, Accounts: a.accounts, Backups: a.backups, Metrics: a.metrics, Log: a.log,
+		Catalog: a.catalog, Streams: a.streams, Store: a.store, Tail: &a.tail, Accounts: a.accounts, Experiments: a.experiments, Backups: a.backups, Metrics: a.metrics, Log: a.log,
 		Version: a.opt.Version, Started: a.started, Ready: a.Ready, Feed: a.feed, Take: a.takeTest,
 		Try: func(ctx context.Context, source *catalog.Source, call json.RawMessage) api.Tried {
 			tried := a.tryTest(ctx, source, call)
