@@ -12,7 +12,7 @@ import (
 )
 
 // attention lists what somebody should look at, the gravest first.
-func (s *Server) attention(r *request, l layout, reasons []store.ReasonCount, out *outgoing) []attention {
+func (s *Server) attention(r *request, l layout, reasons []store.ReasonCount, out *outgoing, experiments []experimentLine) []attention {
 	var list []attention
 	for _, c := range s.Ready(r.Context()) {
 		if !c.OK {
@@ -40,6 +40,7 @@ func (s *Server) attention(r *request, l layout, reasons []store.ReasonCount, ou
 	if out.dead > 0 {
 		list = append(list, attention{Class: "bad", Text: plural(out.dead, "item") + " set aside as dead letters.", Fix: "Mend the cause, then replay them.", URL: l.Link("/dead-letters"), Action: "See them"})
 	}
+	list = append(list, untrusted(experiments)...)
 	for _, c := range reasons {
 		info, ok := reason.Lookup(c.Code)
 		if !ok || c.Code == reason.RepeatedCall || len(list) >= 8 {
@@ -54,6 +55,18 @@ func (s *Server) attention(r *request, l layout, reasons []store.ReasonCount, ou
 			a.URL, a.Action = "/trace/"+template.URLQueryEscaper(c.Sample), "See a sample"
 		}
 		list = append(list, a)
+	}
+	return list
+}
+
+// untrusted are the experiments whose sample ratio is off.
+func untrusted(experiments []experimentLine) []attention {
+	var list []attention
+	for _, e := range experiments {
+		if e.Distrust {
+			list = append(list, attention{Class: "bad", Text: fmt.Sprintf("The sample ratio of the experiment %s is off.", e.Name),
+				Fix: "Its results cannot be trusted. The health page lists likely causes.", URL: e.URL, Action: "See it"})
+		}
 	}
 	return list
 }
@@ -84,6 +97,7 @@ func (s *Server) checklist(r *request, traffic []store.TrafficStep, out *outgoin
 		check{Text: "The first event was stored", Help: "Calls arrive but make no events? Live tail says why.", URL: link("/live"), Link: "Live tail", Done: events > 0},
 		check{Text: "The first attribute was seen", Help: "Identify calls set attributes of customers.", URL: link("/customers"), Link: "Customers", Done: attributes > 0},
 		check{Text: "An impression arrived", Help: "Point a Split SDK at this server, or add a listener.", URL: link("/impressions"), Link: "Impressions", Done: impressions > 0},
+		check{Text: "A metric was made", Help: "A metric says what is measured of each key, so that treatments can be compared.", URL: link("/metric-definitions"), Link: "Metrics", Done: len(r.env.Project.Metrics) > 0},
 		check{Text: "An impression was delivered to Segment", Help: "Configure Causeway as a source in Segment.", URL: link("/integrations"), Link: "Integrations", Done: out.delivered > 0},
 	)
 }

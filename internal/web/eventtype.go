@@ -84,7 +84,8 @@ type eventTypePage struct {
 	All        bool // and they are all there are
 	Makers     []maker
 	Properties []property
-	More       int // properties that are not shown
+	More       int          // properties that are not shown
+	Metrics    []metricLine // that use it
 	Events     []fme.Event
 	Older      string
 }
@@ -128,6 +129,7 @@ func (s *Server) eventType(r *request) error {
 	p.Read, p.All = len(newest.Items), newest.NextCursor == ""
 	p.Chart, p.ChartTitle = volumeChart(newest.Items, p.All)
 	p.Makers = makers(name, r.snapshot.Destinations(r.env.ID), newest.Items)
+	p.Metrics = metricsOf(p.layout, r.env.Project, name)
 	people := r.may(auth.SeePeople)
 	p.Properties = properties(newest.Items, people)
 	if n := len(p.Properties); n > propertiesShown {

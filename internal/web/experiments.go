@@ -106,6 +106,20 @@ func (s *Server) experimentLines(r *request, l layout, list []*catalog.Experimen
 	return lines, nil
 }
 
+// runningExperiments are the experiments of the chosen environment that run.
+func (s *Server) runningExperiments(r *request, l layout) ([]experimentLine, error) {
+	if s.Experiments == nil {
+		return nil, nil
+	}
+	var running []*catalog.Experiment
+	for _, e := range r.env.Project.Experiments {
+		if e.Environment.ID == r.env.ID && phaseOf(e, r.now).Name == "running" {
+			running = append(running, e)
+		}
+	}
+	return s.experimentLines(r, l, running)
+}
+
 // Experiment is the address of an experiment's page, or of one below it.
 func (l layout) Experiment(id string, below ...string) string {
 	return l.Link("/experiments/" + pathOf(append([]string{id}, below...)...))
@@ -180,7 +194,11 @@ func (s *Server) openExperiment(r *request, tab string) (*catalog.Experiment, ex
 	if h.computed() == nil {
 		h.Nothing = h.notComputed(e, r.now)
 	}
-	for _, one := range []struct{ name, below string }{{"Results", ""}, {"Health", "health"}, {"Readings", "readings"}} {
+	tabs := []struct{ name, below string }{{"Results", ""}, {"Health", "health"}, {"Readings", "readings"}}
+	if r.may(auth.Change) {
+		tabs = append(tabs, struct{ name, below string }{"Share", "share"})
+	}
+	for _, one := range tabs {
 		to := h.Link("/experiments/"+url.PathEscape(e.ID), "at", h.At)
 		if one.below != "" {
 			to = h.Link("/experiments/"+pathOf(e.ID, one.below), "at", h.At)

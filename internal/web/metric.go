@@ -64,8 +64,7 @@ func (s *Server) metricDefinitions(r *request) error {
 	}
 	p := metricsPage{dataPage: s.dataPage(r, "Metrics")}
 	for _, m := range r.env.Project.Metrics {
-		p.Lines = append(p.Lines, metricLine{Name: m.Spec.Name, URL: p.layout.Metric(m.ID), Kind: metricKind(m.Spec.Type), Event: eventText(m.Spec.Event),
-			Desired: m.Spec.Desired, TrafficType: m.Spec.TrafficType, Description: m.Spec.Description, UsedBy: usesOf(p.layout, r.env.Project, m.Spec.Name)})
+		p.Lines = append(p.Lines, metricLineOf(p.layout, m))
 	}
 	if len(p.Lines) == 0 {
 		p.Nothing = &nothing{Title: "There is no metric in " + r.env.Project.Name + " yet",
@@ -75,6 +74,25 @@ func (s *Server) metricDefinitions(r *request) error {
 		}
 	}
 	return s.show(r, "metrics", p)
+}
+
+func metricLineOf(l layout, m *catalog.Metric) metricLine {
+	return metricLine{Name: m.Spec.Name, URL: l.Metric(m.ID), Kind: metricKind(m.Spec.Type), Event: eventText(m.Spec.Event),
+		Desired: m.Spec.Desired, TrafficType: m.Spec.TrafficType, Description: m.Spec.Description, UsedBy: usesOf(l, m.Project, m.Spec.Name)}
+}
+
+// metricsOf are the metrics of a project that look at an event type.
+func metricsOf(l layout, project *catalog.Project, eventType string) []metricLine {
+	var list []metricLine
+	for _, m := range project.Metrics {
+		for _, e := range []*catalog.EventSpec{m.Spec.Event, m.Spec.Denominator, m.Spec.HasDone} {
+			if e != nil && e.EventType == eventType {
+				list = append(list, metricLineOf(l, m))
+				break
+			}
+		}
+	}
+	return list
 }
 
 // eventText is an event and its filters in words.

@@ -22,9 +22,11 @@ type overviewPage struct {
 	Outgoing  []stage
 	Chart     template.HTML
 	Attention []attention
-	Checklist []check
-	Done      int // of the checklist
-	Refresh   string
+	// Experiments are those of the environment that run.
+	Experiments []experimentLine
+	Checklist   []check
+	Done        int // of the checklist
+	Refresh     string
 }
 
 type rangeChoice struct {
@@ -111,7 +113,10 @@ func (s *Server) overview(r *request) error {
 	page.Incoming = s.incomingStages(page.layout, traffic, reasons, from)
 	page.Outgoing = out.stages(page.layout, traffic)
 	page.Chart = trafficChart(chosen.words, from, chosen.step, traffic)
-	page.Attention = s.attention(r, page.layout, reasons, out)
+	if page.Experiments, err = s.runningExperiments(r, page.layout); err != nil {
+		return err
+	}
+	page.Attention = s.attention(r, page.layout, reasons, out, page.Experiments)
 	page.Checklist = s.checklist(r, traffic, out)
 	for _, c := range page.Checklist {
 		if c.Done {

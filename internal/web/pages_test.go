@@ -32,7 +32,7 @@ func quoted(text string) string {
 
 func TestTheOverviewCountsWhatCame(t *testing.T) {
 	r := configured(t)
-	r.get("/").shows(200, "First steps", "2 of 7", "The first call arrived", "Nothing. Everything")
+	r.get("/").shows(200, "First steps", "2 of 8", "The first call arrived", "Nothing. Everything")
 	r.start()
 	r.track(
 		`{"type":"track","messageId":"m1","userId":"u1","event":"Order Completed","properties":{"revenue":9.5}}`,
