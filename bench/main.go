@@ -6,6 +6,7 @@
 //
 //	go run ./bench                                  # everything, in about three minutes
 //	go run ./bench --rows single,batch --duration 60s
+//	go run ./bench --rows console                   # the pages of the console over 5 million events
 //	go run ./bench --against 127.0.0.1:1031 --form goff --pid 4711
 //
 // Contract: load goes to loopback addresses and nowhere else. Each row starts a
@@ -55,6 +56,7 @@ type options struct {
 	rate     float64
 	conns    int
 	batch    int
+	stock    int
 	quick    bool
 	asJSON   bool
 	data     string
@@ -69,13 +71,15 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.StringVar(&o.rows, "rows", strings.Join(rowNames(), ","), "rows to measure, with commas between")
+	usual := slices.DeleteFunc(rowNames(), func(name string) bool { return slices.Contains(byName, name) })
+	flags.StringVar(&o.rows, "rows", strings.Join(usual, ","), "rows to measure, with commas between; also "+strings.Join(byName, ","))
 	flags.DurationVar(&o.duration, "duration", 10*time.Second, "how long each load lasts")
 	flags.DurationVar(&o.down, "down", 15*time.Second, "how long Segment is down in the row down (the target speaks of 10m)")
 	flags.IntVar(&o.kills, "kills", 5, "how often the server is killed in the row kill (the target speaks of 20)")
 	flags.Float64Var(&o.rate, "rate", 100_000, "calls a second of the row batch; with --against, of the load. 0: as many as the server takes")
 	flags.IntVar(&o.conns, "connections", 64, "connections of the loads with one call a request; batches use half")
 	flags.IntVar(&o.batch, "batch", 100, "with --against: items in one request; 1 sends single calls where the form has them")
+	flags.IntVar(&o.stock, "events", 5_000_000, "how many events the row console looks at")
 	flags.BoolVar(&o.quick, "quick", false, "a first impression: loads of 3 s, Segment down for 5 s, 2 kills")
 	flags.BoolVar(&o.asJSON, "json", false, "print JSON instead of a table")
 	flags.StringVar(&o.data, "data", os.TempDir(), "where the servers' folders are made; must be on a disk")
@@ -116,8 +120,12 @@ func rowTable() []row {
 	return []row{
 		{"single", (*bench).single}, {"latency", (*bench).latency}, {"batch", (*bench).batch}, {"memory", nil},
 		{"visible", (*bench).visible}, {"outgoing", (*bench).outgoing}, {"down", (*bench).down}, {"kill", (*bench).kill},
+		{"console", (*bench).console},
 	}
 }
+
+// byName are rows that take minutes, and are measured only when asked for.
+var byName = []string{"console"}
 
 func rowNames() (names []string) {
 	for _, r := range rowTable() {

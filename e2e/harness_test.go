@@ -73,27 +73,46 @@ type server struct {
 	exited  chan struct{} // closed when the process is gone
 
 	wasKilled bool // in the middle of its work
+	bare      bool // without a configuration file
 
 	mu  sync.Mutex
 	log bytes.Buffer
 }
 
-// startServer starts Causeway with the configuration and stops it when the
-// test ends; a test that failed shows the server's last words.
-func startServer(t *testing.T, configuration string) *server {
+// startBareServer starts Causeway as somebody does who has nothing yet.
+func startBareServer(t *testing.T) *server {
+	t.Helper()
+	s := newServer(t)
+	s.bare = true
+	s.start()
+	return s
+}
+
+// newServer is a server to start. It is stopped when the test ends.
+func newServer(t *testing.T) *server {
 	t.Helper()
 	s := &server{t: t, URL: "http://" + freeAddress(t), folder: t.TempDir()}
-	if err := os.WriteFile(filepath.Join(s.folder, "causeway.yaml"), []byte(configuration), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	t.Cleanup(func() {
-		s.kill()
+		if s.process != nil {
+			s.kill()
+		}
 		if t.Failed() {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			t.Logf("the server said:\n%s", tail(s.log.String(), 4000))
 		}
 	})
+	return s
+}
+
+// startServer starts Causeway with the configuration and stops it when the
+// test ends; a test that failed shows the server's last words.
+func startServer(t *testing.T, configuration string) *server {
+	t.Helper()
+	s := newServer(t)
+	if err := os.WriteFile(filepath.Join(s.folder, "causeway.yaml"), []byte(configuration), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	s.start()
 	return s
 }
@@ -101,8 +120,11 @@ func startServer(t *testing.T, configuration string) *server {
 // start starts the process and returns once it is ready.
 func (s *server) start() {
 	s.t.Helper()
-	s.process = exec.Command(binary, "serve", "--data", filepath.Join(s.folder, "data"), "--config", filepath.Join(s.folder, "causeway.yaml"),
-		"--listen", strings.TrimPrefix(s.URL, "http://"), "--allow-private-endpoints")
+	arguments := []string{"serve", "--data", filepath.Join(s.folder, "data"), "--listen", strings.TrimPrefix(s.URL, "http://"), "--allow-private-endpoints"}
+	if !s.bare {
+		arguments = append(arguments, "--config", filepath.Join(s.folder, "causeway.yaml"))
+	}
+	s.process = exec.Command(binary, arguments...)
 	s.process.Env = append(os.Environ(), "CAUSEWAY_ADMIN_TOKEN="+adminToken)
 	s.process.Stdout, s.process.Stderr = &logWriter{s}, &logWriter{s}
 	if err := s.process.Start(); err != nil {
