@@ -100,7 +100,24 @@ type Store interface {
 	Impressions(ctx context.Context, q ImpressionQuery) (Page[fme.Impression], error)
 	Calls(ctx context.Context, q CallQuery) (Page[CallRow], error)
 	Customer(ctx context.Context, environment fme.EnvironmentID, trafficType, key string) (Customer, bool, error)
+	// Keys finds keys that begin with a text, in order; an empty trafficType is
+	// any. Only what events and attributes know is looked at.
+	Keys(ctx context.Context, environment fme.EnvironmentID, trafficType, prefix string) ([]KeyFound, error)
+	// Links finds the keys that came in the same calls as a key, newest first.
+	Links(ctx context.Context, environment fme.EnvironmentID, trafficType, key string) ([]Link, error)
+	// Erase removes what is kept of a key, in one transaction: its events,
+	// attributes and identifications; impressions of its traffic type or of
+	// none, and unique keys, which have none; and what leads from calls, samples
+	// and delivery attempts to it. Counts stay. Remembered ids stay too, so that
+	// a repeat of what was erased is a duplicate and not stored again.
+	Erase(ctx context.Context, environment fme.EnvironmentID, trafficType, key string) (Erased, error)
+	// AttributeUses lists the attributes that keys of a traffic type have, those
+	// of most keys first.
+	AttributeUses(ctx context.Context, environment fme.EnvironmentID, trafficType string) ([]AttributeUse, error)
 	EventTypes(ctx context.Context, environment fme.EnvironmentID, now time.Time) ([]EventType, error)
+	// EventTypeDays counts the events of a type by day of receipt, oldest first,
+	// from from's day to to's day, both included. Days without are left out.
+	EventTypeDays(ctx context.Context, environment fme.EnvironmentID, eventType string, from, to time.Time) ([]EventTypeDay, error)
 	// Reasons counts outcomes and reasons since a time.
 	Reasons(ctx context.Context, environment fme.EnvironmentID, since time.Time) ([]ReasonCount, error)
 	// Flags sums, for each flag of an environment, impressions, counts and
@@ -207,21 +224,6 @@ type CallRow struct {
 	Attributes    int               `json:"attributes"` // how many values it set or removed
 	Frame         uint64            `json:"frame"`
 	Index         int               `json:"index"`
-}
-
-// Customer is one key of a traffic type.
-type Customer struct {
-	TrafficType string                    `json:"trafficType"`
-	Key         string                    `json:"key"`
-	Attributes  map[string]AttributeValue `json:"attributes"`
-}
-
-// AttributeValue is the newest value of one attribute. Removed ones are absent.
-type AttributeValue struct {
-	Value     string    `json:"value"`
-	UpdatedAt time.Time `json:"updatedAt"` // call time
-	Cut       bool      `json:"cut"`
-	MessageID string    `json:"messageId"`
 }
 
 // EventType is one type of event that was received within the retention of

@@ -33,7 +33,8 @@ func (r Rooms) Recent(ctx context.Context, destination string, n int) ([]Kept, e
 			return nil, err
 		}
 		rows := slices.DeleteFunc(page.Items, func(row store.CallRow) bool {
-			return row.Outcome == reason.Duplicate || !r.visible(row.Environment)
+			// An erased call has no frame: it is not to be found again.
+			return row.Outcome == reason.Duplicate || row.Frame == 0 || !r.visible(row.Environment)
 		})
 		for len(rows) > 0 && len(kept) < n {
 			same := 1

@@ -195,3 +195,21 @@ func (s *Store) Reasons(ctx context.Context, environment fme.EnvironmentID, sinc
 	}
 	return counts, nil
 }
+
+// EventTypeDays counts the events of one type by day.
+func (s *Store) EventTypeDays(ctx context.Context, environment fme.EnvironmentID, eventType string, from, to time.Time) ([]store.EventTypeDay, error) {
+	days := []store.EventTypeDay{}
+	err := s.query(ctx, `
+		SELECT day, CAST(sum(events) AS BIGINT) AS total, CAST(sum(with_value) AS BIGINT) AS valued
+		FROM event_type_days WHERE environment = ? AND event_type = ? AND day >= ? AND day <= ? GROUP BY day ORDER BY day`,
+		[]any{string(environment), text(eventType), stamp(from.UTC().Truncate(24 * time.Hour)), stamp(to)}, func(rows *sql.Rows) error {
+			var d store.EventTypeDay
+			err := rows.Scan(&d.Day, &d.Events, &d.WithValue)
+			days = append(days, d)
+			return err
+		})
+	if err != nil {
+		return nil, fmt.Errorf("days of %s: %w", eventType, err)
+	}
+	return days, nil
+}
