@@ -58,6 +58,7 @@ type commands struct {
 	Results     resultsCmd     `cmd:"" help:"Show what an experiment has shown."`
 	Experiments experimentsCmd `cmd:"" help:"List experiments."`
 	Metrics     metricsCmd     `cmd:"" help:"List metrics."`
+	Customer    customerCmd    `cmd:"" help:"Look up, export or erase what is kept of one key."`
 
 	Tail    tailCmd    `cmd:"" help:"Show what happens, as it happens."`
 	Trace   traceCmd   `cmd:"" help:"Show what became of one messageId."`

@@ -85,25 +85,6 @@ func (s *Server) impressions(r *request) error {
 	return r.answer(listFrom(page.Items, page.NextCursor, same[fme.Impression]))
 }
 
-func (s *Server) customer(r *request) error {
-	environment, err := s.environmentOf(r)
-	if err != nil {
-		return err
-	}
-	trafficType, key := r.path["trafficType"], r.path["key"]
-	customer, found, err := s.store.Customer(r.Context(), environment, trafficType, key)
-	if err != nil {
-		return err
-	}
-	if !found {
-		return refuse(http.StatusNotFound, "customer_unknown", "Nothing is known of %s %q here. Identify and group calls make customers known.", trafficType, key)
-	}
-	if customer.Attributes == nil {
-		customer.Attributes = map[string]store.AttributeValue{}
-	}
-	return r.answer(customer)
-}
-
 func (s *Server) eventTypes(r *request) error {
 	environment, err := s.environmentOf(r)
 	if err != nil {

@@ -36,6 +36,10 @@ var routes = slices.Concat([]route{
 	{method: "GET", pattern: environmentPath + "/impressions", need: auth.SeePeople, query: paged("flag", "key", "treatment"), handle: (*Server).impressions},
 	{method: "GET", pattern: environmentPath + "/flags", need: auth.See, query: []string{"since"}, handle: (*Server).flags},
 	{method: "GET", pattern: environmentPath + "/customers/{trafficType}/{key}", need: auth.SeePeople, handle: (*Server).customer},
+	{method: "DELETE", pattern: environmentPath + "/customers/{trafficType}/{key}", need: auth.Administer, lasting: true, handle: (*Server).eraseCustomer},
+	{method: "GET", pattern: environmentPath + "/customers/{trafficType}/{key}/timeline", need: auth.SeePeople, query: []string{"show", "eventType", "cursor"}, handle: (*Server).timeline},
+	{method: "GET", pattern: environmentPath + "/customers/{trafficType}/{key}/export", need: auth.SeePeople, lasting: true, handle: (*Server).exportCustomer},
+	{method: "GET", pattern: environmentPath + "/customers", need: auth.SeePeople, query: []string{"trafficType", "prefix"}, handle: (*Server).customers},
 	{method: "GET", pattern: environmentPath + "/calls", need: auth.SeePeople, query: paged("messageId", "outcome", "reason", "type", "configuration"), handle: (*Server).environmentCalls},
 	{method: "GET", pattern: environmentPath + "/reasons", need: auth.See, query: []string{"since"}, handle: (*Server).reasonCounts},
 

@@ -48,6 +48,8 @@ type DeadLetterQuery struct {
 	Source    string
 	Reason    reason.Code
 	Sequences []uint64 // these letters only
+	// Match, when set, selects of these only the letters it is true for.
+	Match func(DeadLetter) bool `json:"-"`
 	// Cursor goes on where an earlier list ended; Limit is the page's size,
 	// default 50, at most 1,000. Replay and discard ignore both.
 	Cursor string
@@ -219,7 +221,7 @@ func (q DeadLetterQuery) filter() (string, error) {
 // selects reports whether the query selects the letter; source and reason are
 // the filter's business.
 func (q DeadLetterQuery) selects(letter DeadLetter) bool {
-	return len(q.Sequences) == 0 || slices.Contains(q.Sequences, letter.Sequence)
+	return (len(q.Sequences) == 0 || slices.Contains(q.Sequences, letter.Sequence)) && (q.Match == nil || q.Match(letter))
 }
 
 // DeadLetters lists letters, newest first, and the cursor of the next page;

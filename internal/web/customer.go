@@ -2,20 +2,20 @@ package web
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
 
-	"causeway/internal/fme"
+	"causeway/internal/customer"
 	"causeway/internal/store"
 )
 
 const (
-	timelineShown   = 50
 	attributesShown = 200
 	recentRead      = 200 // events that the recently seen customers are found among
 	recentShown     = 25
@@ -27,7 +27,8 @@ type customersPage struct {
 	TrafficTypes []option
 	TrafficType  string
 	Key          string
-	Found        []who // several traffic types have the key
+	Found        []who // keys that begin with it
+	Many         bool  // and there may be more
 	Recent       []seen
 	Nothing      *nothing
 }
@@ -61,37 +62,49 @@ func (s *Server) customers(r *request) error {
 	if p.TrafficType != "" {
 		types = []string{p.TrafficType}
 	}
+	var exact []who
 	for _, trafficType := range types {
 		known, err := s.knownCustomer(r, trafficType, key)
 		if err != nil {
 			return err
 		}
 		if known {
-			p.Found = append(p.Found, who{trafficType, key})
+			exact = append(exact, who{trafficType, key})
 		}
 	}
-	switch len(p.Found) {
-	case 0:
-		p.Nothing = &nothing{Title: "No customer has this key",
-			Text: fmt.Sprintf("%q was looked for as %s in %s. Keys are matched whole, with capitals as they are. Identify and group calls, events and impressions make customers known.", cutText(key, 100), strings.Join(types, ", "), r.env.ID),
-			URL:  p.Link("/customers"), Action: "Recently seen customers"}
-	case 1:
+	if len(exact) == 1 {
 		if key == "." || key == ".." {
-			return s.showCustomer(r, p.Found[0].TrafficType, key)
+			return s.showCustomer(r, exact[0].TrafficType, key)
 		}
-		return s.redirect(r, p.Customer(p.Found[0].TrafficType, key), "")
+		return s.redirect(r, p.Customer(exact[0].TrafficType, key), "")
+	}
+	p.Found = exact
+	if len(exact) == 0 {
+		found, err := s.Store.Keys(r.Context(), r.env.ID, p.TrafficType, key)
+		if err != nil {
+			return storeFailed(err)
+		}
+		for _, k := range found {
+			p.Found = append(p.Found, who{k.TrafficType, k.Key})
+		}
+		p.Many = len(found) == store.MostKeys
+	}
+	if len(p.Found) == 0 {
+		p.Nothing = &nothing{Title: "No customer has this key, or one that begins so",
+			Text: fmt.Sprintf("%q was looked for as %s in %s, with capitals as they are. Identify and group calls, events and impressions make customers known.", cutText(key, 100), strings.Join(types, ", "), r.env.ID),
+			URL:  p.Link("/customers"), Action: "Recently seen customers"}
 	}
 	return s.show(r, "customers", p)
 }
 
 // knownCustomer reports whether anything was heard of a key.
 func (s *Server) knownCustomer(r *request, trafficType, key string) (bool, error) {
-	_, found, err := s.Store.Customer(r.Context(), r.env.ID, trafficType, key)
-	if err != nil || found {
-		return found, storeFailed(err)
-	}
-	impressions, err := s.Store.Impressions(r.Context(), store.ImpressionQuery{Environment: r.env.ID, Key: key, Span: store.Span{Limit: recentRead}})
-	return slices.ContainsFunc(impressions.Items, func(i fme.Impression) bool { return i.TrafficType == trafficType }), storeFailed(err)
+	_, found, err := s.customerRooms().Find(r.Context(), customer.Who{Environment: r.env.ID, TrafficType: trafficType, Key: key})
+	return found, storeFailed(err)
+}
+
+func (s *Server) customerRooms() customer.Rooms {
+	return customer.Rooms{Store: s.Store, Streams: s.Streams}
 }
 
 // recentCustomers are those of the newest events, each once.
@@ -119,50 +132,28 @@ func (s *Server) recentCustomers(r *request, p *customersPage) error {
 type customerPage struct {
 	dataPage
 	TrafficType, Key string
-	Attributes       []attribute
+	Profile          *customer.Profile
+	Shown            []attribute // of its attributes
 	MoreAttributes   int
-	Treatments       []flagSeen
-	Read             int  // impressions that Treatments is drawn from
-	All              bool // and they are all there are
 	Days             []day
 	Show             []option
 	EventTypeFilter  string
 	Filtered         bool
 	Older            string
+	Export           string // address of the export
+	Form             form   // of the erasure
 }
 
 type attribute struct {
 	ID string
 	store.AttributeValue
+	DisplayName string // in the catalog
 }
-
-// flagSeen is a flag and the treatments of it that a customer was shown, the
-// newest first.
-type flagSeen struct {
-	Flag       string
-	Treatments []treatmentSeen
-}
-
-type treatmentSeen struct {
-	Treatment string
-	Count     int
-	Last      time.Time
-}
-
-// Control reports whether the SDK could not evaluate the flag.
-func (t treatmentSeen) Control() bool { return t.Treatment == fme.Control }
 
 // day is one day of a timeline.
 type day struct {
 	Date  time.Time
-	Items []moment
-}
-
-// moment is one thing of a timeline: an event or an impression.
-type moment struct {
-	Time       time.Time
-	Event      *fme.Event
-	Impression *fme.Impression
+	Items []customer.Moment
 }
 
 func (s *Server) customer(r *request) error {
@@ -173,40 +164,35 @@ func (s *Server) customer(r *request) error {
 }
 
 func (s *Server) showCustomer(r *request, trafficType, key string) error {
-	customer, found, err := s.Store.Customer(r.Context(), r.env.ID, trafficType, key)
+	return s.showCustomerForm(r, http.StatusOK, customer.Who{Environment: r.env.ID, TrafficType: trafficType, Key: key}, form{})
+}
+
+func (s *Server) showCustomerForm(r *request, status int, who customer.Who, f form) error {
+	profile, found, err := s.customerRooms().Find(r.Context(), who)
 	if err != nil {
 		return storeFailed(err)
 	}
-	p := customerPage{dataPage: s.dataPage(r, key), TrafficType: trafficType, Key: key}
-	p.Title = cutText(key, 80)
-	own := p.Customer(trafficType, key)
+	if !found {
+		return notFound("Nothing is known of %s %q in %s. Identify and group calls, events and impressions make customers known.", who.TrafficType, cutText(who.Key, 100), r.env.ID)
+	}
+	p := customerPage{dataPage: s.dataPage(r, cutText(who.Key, 80)), TrafficType: who.TrafficType, Key: who.Key, Profile: profile, Form: f}
+	own := p.Customer(who.TrafficType, who.Key)
 	if p.paged {
 		p.Newest = own
 	}
-	impressions, err := s.Store.Impressions(r.Context(), store.ImpressionQuery{Environment: r.env.ID, Key: key, Span: store.Span{Limit: newestRead}})
-	if err != nil {
-		return storeFailed(err)
+	p.Export = p.Link("/customers/export", "trafficType", who.TrafficType, "key", who.Key)
+	for _, id := range slices.Sorted(maps.Keys(profile.Attributes)) {
+		p.Shown = append(p.Shown, attribute{ID: id, AttributeValue: profile.Attributes[id]})
 	}
-	p.All = impressions.NextCursor == ""
-	mine := slices.DeleteFunc(impressions.Items, func(i fme.Impression) bool { return !of(trafficType, i) })
-	if p.Read = len(mine); !found && p.Read == 0 {
-		return notFound("Nothing is known of %s %q in %s. Identify and group calls, events and impressions make customers known.", trafficType, cutText(key, 100), r.env.ID)
+	if n := len(p.Shown); n > attributesShown {
+		p.Shown, p.MoreAttributes = p.Shown[:attributesShown], n-attributesShown
 	}
-	p.Treatments = treatmentsSeen(mine)
-	for _, id := range slices.Sorted(maps.Keys(customer.Attributes)) {
-		p.Attributes = append(p.Attributes, attribute{id, customer.Attributes[id]})
+	filter := customer.Filter{Show: oneOf(r, "show", customer.OnlyEvents, customer.OnlyImpressions), EventType: r.URL.Query().Get("eventType")}
+	if filter.EventType != "" {
+		filter.Show = customer.OnlyEvents
 	}
-	if n := len(p.Attributes); n > attributesShown {
-		p.Attributes, p.MoreAttributes = p.Attributes[:attributesShown], n-attributesShown
-	}
-	show := oneOf(r, "show", "events", "impressions")
-	p.EventTypeFilter = r.URL.Query().Get("eventType")
-	if p.EventTypeFilter != "" {
-		show = "events"
-	}
-	p.Show, p.Filtered = options(show, "events", "impressions"), show != ""
-	line := timeline{s.Store, r.env.ID, trafficType, key, show, p.EventTypeFilter}
-	moments, next, err := line.page(r.Context(), r.URL.Query().Get("cursor"))
+	p.EventTypeFilter, p.Show, p.Filtered = filter.EventType, options(filter.Show, customer.OnlyEvents, customer.OnlyImpressions), filter.Show != ""
+	moments, next, err := s.customerRooms().Timeline(r.Context(), who, filter, r.URL.Query().Get("cursor"))
 	if err != nil {
 		return storeFailed(err)
 	}
@@ -218,131 +204,71 @@ func (s *Server) showCustomer(r *request, trafficType, key string) error {
 		last := &p.Days[len(p.Days)-1]
 		last.Items = append(last.Items, m)
 	}
-	query := []string{"show", show, "eventType", p.EventTypeFilter, "cursor", next}
+	query := []string{"show", filter.Show, "eventType", filter.EventType, "cursor", next}
 	if strings.HasPrefix(own, "/customers?") {
-		query = append(query, "trafficType", trafficType, "key", key)
+		query = append(query, "trafficType", who.TrafficType, "key", who.Key)
 	}
 	if next != "" {
 		p.Older = p.Link(p.Path, query...)
 	}
-	return s.show(r, "customer", p)
+	return s.showStatus(r, status, "customer", p)
 }
 
-// of reports whether an impression may be of a key of that traffic type: an
-// impression of a flag that the catalog does not know has none.
-func of(trafficType string, i fme.Impression) bool {
-	return i.TrafficType == "" || i.TrafficType == trafficType
-}
-
-// treatmentsSeen groups impressions, newest first, by flag and treatment.
-func treatmentsSeen(impressions []fme.Impression) []flagSeen {
-	var list []flagSeen
-	for _, i := range impressions {
-		at := slices.IndexFunc(list, func(f flagSeen) bool { return f.Flag == i.Flag })
-		if at < 0 {
-			at = len(list)
-			list = append(list, flagSeen{Flag: i.Flag})
-		}
-		treatments := &list[at].Treatments
-		of := slices.IndexFunc(*treatments, func(t treatmentSeen) bool { return t.Treatment == i.Treatment })
-		if of < 0 {
-			of = len(*treatments)
-			*treatments = append(*treatments, treatmentSeen{Treatment: i.Treatment, Last: i.Time})
-		}
-		(*treatments)[of].Count++
-	}
-	slices.SortFunc(list, func(a, b flagSeen) int { return cmp.Compare(a.Flag, b.Flag) })
-	return list
-}
-
-// timeline merges the events and impressions of a key, newest first.
-type timeline struct {
-	store            store.Store
-	environment      fme.EnvironmentID
-	trafficType, key string
-	show             string // events, impressions; empty: both
-	eventType        string
-}
-
-// A cursor of a timeline is the cursors of its two lists. A list that has been
-// shown to its end has this one.
-const endOfList = "-"
-
-// page is one page and the cursor of the next, empty when there is none.
-// Items that arrive meanwhile never shift what follows.
-func (t timeline) page(ctx context.Context, cursor string) ([]moment, string, error) {
-	eventsFrom, impressionsFrom, ok := strings.Cut(cursor, ".")
-	if cursor != "" && !ok {
-		return nil, "", store.ErrCursor
-	}
-	events, err := read(t.show != "impressions", eventsFrom, timelineShown, t.events(ctx))
+// exportCustomer gives everything that is kept of a key as a file.
+func (s *Server) exportCustomer(r *request) error {
+	who, err := s.whoOf(r, r.URL.Query())
 	if err != nil {
-		return nil, "", err
+		return err
 	}
-	impressions, err := read(t.show != "events", impressionsFrom, timelineShown, t.impressions(ctx))
+	if known, err := s.knownCustomer(r, who.TrafficType, who.Key); err != nil || !known {
+		return cmp.Or(err, notFound("Nothing is known of this key, so there is nothing to export."))
+	}
+	header := r.w.Header()
+	header.Set("Content-Type", "application/json; charset=utf-8")
+	header.Set("Content-Disposition", `attachment; filename="customer.json"`) // the key may be anything
+	header.Set("Cache-Control", "no-store")
+	if err := s.customerRooms().Export(r.Context(), who, r.now, r.w); err != nil {
+		// The file has begun: breaking it off is the only way to say so.
+		s.Log.ErrorContext(r.Context(), "an export broke off", "err", err)
+		panic(http.ErrAbortHandler)
+	}
+	return nil
+}
+
+// eraseCustomer removes what is kept of a key, when the key was typed.
+func (s *Server) eraseCustomer(r *request) error {
+	f, err := readForm(r)
 	if err != nil {
-		return nil, "", err
+		return err
 	}
-	var merged []moment
-	e, i := 0, 0
-	for len(merged) < timelineShown && e+i < len(events.Items)+len(impressions.Items) {
-		if i == len(impressions.Items) || e < len(events.Items) && !events.Items[e].Time.Before(impressions.Items[i].Time) {
-			merged = append(merged, moment{Time: events.Items[e].Time, Event: &events.Items[e]})
-			e++
-		} else {
-			merged = append(merged, moment{Time: impressions.Items[i].Time, Impression: &impressions.Items[i]})
-			i++
-		}
-	}
-	nextEvents, err := after(events, e, eventsFrom, t.events(ctx))
+	who, err := s.whoOf(r, f.Values)
 	if err != nil {
-		return nil, "", err
+		return err
 	}
-	nextImpressions, err := after(impressions, i, impressionsFrom, t.impressions(ctx))
+	if f.Value("confirm") != who.Key {
+		f.Errors["confirm"] = "This is not the key. Nothing was erased."
+		return s.showCustomerForm(r, http.StatusUnprocessableEntity, who, f)
+	}
+	erasure, err := s.customerRooms().Erase(r.Context(), who)
+	if errors.Is(err, customer.ErrBacklog) {
+		f.Error = "Accepted requests wait to be stored, and may be about this key. Nothing was erased; try again when /readyz says that the pipeline moves."
+		return s.showCustomerForm(r, http.StatusServiceUnavailable, who, f)
+	}
 	if err != nil {
-		return nil, "", err
+		return storeFailed(err)
 	}
-	merged = slices.DeleteFunc(merged, func(m moment) bool { return m.Impression != nil && !of(t.trafficType, *m.Impression) })
-	if nextEvents == endOfList && nextImpressions == endOfList {
-		return merged, "", nil
-	}
-	return merged, nextEvents + "." + nextImpressions, nil
+	s.Accounts.Record(r.Context(), r.who.Actor(), customer.ErasedAction, who.Fingerprint(), erasure.String())
+	return s.redirect(r, s.layout(r, "").Link("/customers"), "Erased: "+erasure.String()+".")
 }
 
-type reader[T any] func(cursor string, limit int) (store.Page[T], error)
-
-func (t timeline) events(ctx context.Context) reader[fme.Event] {
-	return func(cursor string, limit int) (store.Page[fme.Event], error) {
-		return t.store.Events(ctx, store.EventQuery{Environment: t.environment, TrafficType: t.trafficType, Key: t.key, EventType: t.eventType,
-			Span: store.Span{Cursor: cursor, Limit: limit}})
+// whoOf reads whom a form or an address is about.
+func (s *Server) whoOf(r *request, values url.Values) (customer.Who, error) {
+	if r.env == nil {
+		return customer.Who{}, notFound("There is no environment.")
 	}
-}
-
-func (t timeline) impressions(ctx context.Context) reader[fme.Impression] {
-	return func(cursor string, limit int) (store.Page[fme.Impression], error) {
-		return t.store.Impressions(ctx, store.ImpressionQuery{Environment: t.environment, Key: t.key, Span: store.Span{Cursor: cursor, Limit: limit}})
+	who := customer.Who{Environment: r.env.ID, TrafficType: values.Get("trafficType"), Key: values.Get("key")}
+	if who.TrafficType == "" || who.Key == "" {
+		return customer.Who{}, refuse(http.StatusBadRequest, "Whom?", "Open the customer's page and begin there.")
 	}
-}
-
-func read[T any](wanted bool, cursor string, limit int, list reader[T]) (store.Page[T], error) {
-	if !wanted || cursor == endOfList {
-		return store.Page[T]{}, nil
-	}
-	return list(cursor, limit)
-}
-
-// after is the cursor behind the first n items of a page that began at from.
-// The store makes cursors of whole pages, so it is asked for one that ends there.
-func after[T any](page store.Page[T], n int, from string, list reader[T]) (string, error) {
-	switch {
-	case n == len(page.Items):
-		return cmp.Or(page.NextCursor, endOfList), nil
-	case n == 0:
-		return from, nil
-	}
-	shorter, err := list(from, n)
-	if err == nil && shorter.NextCursor == "" {
-		err = errors.New("a shorter page of the same list has no next one")
-	}
-	return shorter.NextCursor, err
+	return who, nil
 }

@@ -50,7 +50,7 @@ func TestACustomerIsFoundByKeyAndShownWhole(t *testing.T) {
 		}
 		got.shows(200, key+" user", "Cart_Viewed")
 	}
-	r.get("/customers?key=both").shows(200, "Several traffic types", "both user", "both anonymous")
+	r.get("/customers?key=both").shows(200, "2 keys found", "both user", "both anonymous")
 	r.get("/customers?key=ADA").shows(200, "No customer has this key", "user, anonymous, account")
 	r.get("/customers?key="+url.QueryEscape(hostile)).shows(200, "No customer has this key").escapes()
 	r.get("/customers/user/"+url.PathEscape(hostile)).shows(404, "Nothing is known of").escapes()

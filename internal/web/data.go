@@ -23,6 +23,8 @@ func dataRoutes() []route {
 		{pattern: "GET /events", need: auth.See, handle: (*Server).eventTypes},
 		{pattern: "GET /events/{type...}", need: auth.See, handle: (*Server).eventType},
 		{pattern: "GET /customers", need: auth.SeePeople, handle: (*Server).customers},
+		{pattern: "GET /customers/export", need: auth.SeePeople, lasting: true, handle: (*Server).exportCustomer},
+		{pattern: "POST /customers/erase", need: auth.Administer, handle: (*Server).eraseCustomer},
 		{pattern: "GET /customers/{type}/{key...}", need: auth.SeePeople, handle: (*Server).customer},
 		{pattern: "GET /impressions", need: auth.See, handle: (*Server).impressions},
 		{pattern: "GET /calls", need: auth.SeePeople, handle: (*Server).calls},

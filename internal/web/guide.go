@@ -27,7 +27,7 @@ var guideOf = map[string]string{
 
 	"metric-definitions": "guides/experiments",
 	"events":             "guides/verify-events",
-	"customers":          "guides/anonymous-and-logged-in-users",
+	"customers":          "guides/customers",
 	"attributes":         "guides/traffic-types",
 	"impressions":        "guides/audiences",
 	"integrations":       "guides/segment-destination",
