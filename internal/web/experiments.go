@@ -15,7 +15,7 @@ import (
 // experimentRoutes are the pages of experiments and of the metrics that they
 // measure.
 func experimentRoutes() []route {
-	return slices.Concat(metricRoutes(), []route{
+	return slices.Concat(metricRoutes(), experimentFormRoutes(), shareRoutes(), []route{
 		{pattern: "GET /experiments", need: auth.See, handle: (*Server).experiments},
 		{pattern: "GET /experiments/{id}", need: auth.See, handle: (*Server).experiment},
 		{pattern: "GET /experiments/{id}/health", need: auth.See, handle: (*Server).experimentHealth},
@@ -108,9 +108,6 @@ func (s *Server) experimentLines(r *request, l layout, list []*catalog.Experimen
 
 // runningExperiments are the experiments of the chosen environment that run.
 func (s *Server) runningExperiments(r *request, l layout) ([]experimentLine, error) {
-	if s.Experiments == nil {
-		return nil, nil
-	}
 	var running []*catalog.Experiment
 	for _, e := range r.env.Project.Experiments {
 		if e.Environment.ID == r.env.ID && phaseOf(e, r.now).Name == "running" {

@@ -260,7 +260,12 @@ func (s *Server) newMetric(r *request) error {
 	if err != nil {
 		return err
 	}
-	spec := catalog.MetricSpec{Type: catalog.MetricPercent, Value: catalog.EventValue, CapPer: catalog.PerUser, Desired: catalog.Increase}
+	object, findings := catalog.DecodeObject(catalog.Metrics, "", []byte("{}"))
+	spec, ok := object.(catalog.MetricSpec)
+	if !ok {
+		return fmt.Errorf("make a metric with its defaults: %v", findings)
+	}
+	spec.Type = catalog.MetricPercent
 	if len(p.Traffic) > 0 {
 		spec.TrafficType = p.Traffic[0]
 	}

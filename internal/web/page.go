@@ -98,11 +98,11 @@ func (s *Server) page(rt *route) http.Handler {
 		}
 		p := asProblem(err)
 		if p.status >= 500 {
-			s.Log.ErrorContext(caller, "page failed", "method", hr.Method, "path", hr.URL.Path, "err", p.Error())
+			s.Log.ErrorContext(caller, "page failed", "method", hr.Method, "path", rt.logged(hr), "err", p.Error())
 		}
 		r.Request = hr // its context has not run out
 		if err := s.showProblem(r, p); err != nil {
-			s.Log.ErrorContext(caller, "the page of a problem failed", "path", hr.URL.Path, "err", err)
+			s.Log.ErrorContext(caller, "the page of a problem failed", "path", rt.logged(hr), "err", err)
 			http.Error(w, p.title+": "+p.text, p.status)
 		}
 	})

@@ -27,6 +27,15 @@ type route struct {
 	handle  func(*Server, *request) error
 }
 
+// logged is a request's path as a log may have it: the secret of a link is
+// left out.
+func (rt *route) logged(r *http.Request) string {
+	if strings.HasSuffix(rt.pattern, "{link}") || strings.HasSuffix(rt.pattern, "{secret}") {
+		return rt.pattern
+	}
+	return r.URL.Path
+}
+
 // tableOfContents is the console's.
 func tableOfContents() []route {
 	return append([]route{

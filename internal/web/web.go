@@ -23,8 +23,6 @@ import (
 	"html/template"
 	"log/slog"
 	"net/http"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -47,7 +45,7 @@ type Options struct {
 	Store       store.Store         // required
 	Tail        *tail.Hub           // required
 	Accounts    *auth.Accounts      // required
-	Experiments *experiment.Service // nil: there are no pages about experiments
+	Experiments *experiment.Service // required
 
 	// Metrics is where the server's counters are read, for what is counted
 	// nowhere else (requests that were refused), and where the console's own are
@@ -114,8 +112,8 @@ type Server struct {
 
 // New checks the options and parses every template.
 func New(o Options) (*Server, error) {
-	if o.Catalog == nil || o.Streams == nil || o.Store == nil || o.Tail == nil || o.Accounts == nil {
-		return nil, errors.New("web: Catalog, Streams, Store, Tail and Accounts are required")
+	if o.Catalog == nil || o.Streams == nil || o.Store == nil || o.Tail == nil || o.Accounts == nil || o.Experiments == nil {
+		return nil, errors.New("web: Catalog, Streams, Store, Tail, Accounts and Experiments are required")
 	}
 	if o.Log == nil {
 		o.Log = slog.Default()
@@ -145,9 +143,6 @@ func New(o Options) (*Server, error) {
 		o.Timeout = 30 * time.Second
 	}
 	s := &Server{Options: o, routes: tableOfContents(), closed: make(chan struct{}), refused: newHistory(o.Metrics, o.Now)}
-	if o.Experiments == nil {
-		s.routes = slices.DeleteFunc(s.routes, func(rt route) bool { return strings.Contains(rt.pattern, " /experiments") })
-	}
 	s.segments = firstSegments(s.routes)
 	var err error
 	if s.took, err = measureRoutes(o.Metrics, s.routes); err != nil {
