@@ -17,6 +17,7 @@ import (
 var allowed = map[string][]string{
 	"reason":              {},
 	"segment":             {},
+	"segment/publicapi":   {},
 	"segment/segmenttest": {"segment"},
 	"fme":                 {"reason"},
 	"tail":                {},
@@ -41,7 +42,7 @@ var allowed = map[string][]string{
 	"stats":               {},
 	"experiment":          {"fme", "catalog", "store", "stats", "plot"},
 	"plot":                {},
-	"web":                 {"plot", "experiment", "segment", "fme", "translate", "catalog", "stream", "store", "tail", "reason", "auth", "playground", "trace", "peer", "guide", "customer", "backup", "audit"},
+	"web":                 {"plot", "experiment", "segment", "segment/publicapi", "fme", "translate", "catalog", "stream", "store", "tail", "reason", "auth", "playground", "trace", "peer", "guide", "customer", "backup", "audit"},
 	"guide":               {},
 	"customer":            {"fme", "store", "stream"},
 	"demo":                {},

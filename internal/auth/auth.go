@@ -133,6 +133,10 @@ const LettersReplayed = "dead_letters.replayed"
 // source or destination.
 const TestSent = "test.sent"
 
+// MadeInSegment is the action of something that was made in a Segment
+// workspace; its subject says what.
+const MadeInSegment = "segment.made"
+
 // Record appends an entry to the audit log, for changes of other rooms too. The
 // change has happened by then, so a failure is not the caller's: the entry goes
 // to the log instead.

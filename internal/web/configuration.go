@@ -46,8 +46,9 @@ type configurationPage struct {
 	Last                     int
 	YAML                     string
 
-	Connect *connection
-	Tested  *tested
+	Connect  *connection
+	Tested   *tested
+	Enabling *enabling
 }
 
 // exampleName is what a page's or screen's name becomes.

@@ -25,6 +25,7 @@ func segmentRoutes() []route {
 		{pattern: "POST " + project + "/{kind}/{name}", need: auth.Change, handle: (*Server).saveConfiguration},
 		{pattern: "POST " + project + "/{kind}/{name}/secret", need: auth.Change, handle: (*Server).rotateSecret},
 		{pattern: "POST " + project + "/{kind}/{name}/test", need: auth.Change, handle: (*Server).testConfiguration},
+		{pattern: "POST " + project + "/{kind}/{name}/enable", need: auth.Change, handle: (*Server).enableWithSegment},
 		{pattern: "POST " + project + "/{kind}/{name}/remove", need: auth.Change, handle: (*Server).removeConfiguration},
 	}
 }

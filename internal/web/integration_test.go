@@ -3,6 +3,7 @@ package web_test
 import (
 	"context"
 	"encoding/json"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"strings"
@@ -10,6 +11,8 @@ import (
 
 	"causeway/internal/auth"
 	"causeway/internal/catalog"
+	"causeway/internal/segment/publicapi"
+	"causeway/internal/segment/segmenttest"
 	"causeway/internal/web"
 )
 
@@ -286,6 +289,58 @@ func TestWhoMayOnlySeeSeesNoSecretsAndNoButtons(t *testing.T) {
 	}
 	r.get("/integrations/segment/other").shows(403, "in the project other")
 	r.post(shopSegment+"/destinations/events", url.Values{"do": {"save"}}).shows(403, "in the project shop")
+}
+
+func TestSegmentIsSetUpWithATokenAfterShowingWhat(t *testing.T) {
+	api := segmenttest.NewPublicAPI("public-api-token", -1)
+	fake := httptest.NewServer(api)
+	defer fake.Close()
+	r := configured(t, func(o *web.Options) {
+		o.PublicAPI = func(region, token string) (*publicapi.Client, error) {
+			if region != "eu" {
+				return publicapi.New(region, token)
+			}
+			return publicapi.NewAt(fake.URL, token), nil
+		}
+	})
+	const destination, source = shopSegment + "/destinations/events/enable", shopSegment + "/sources/impressions/enable"
+	token := url.Values{"token": {"public-api-token"}, "region": {"eu"}, "do": {"plan"}}
+	r.post(destination, url.Values{"region": {"eu"}}).shows(422, "Paste a Public API token")
+	r.post(destination, changed(token, "region", "moon")).shows(502, "a workspace is in us or eu")
+	r.post(destination, changed(token, "token", "wrong-token")).shows(502, "Segment does not accept the token")
+
+	page := r.post(destination, token).shows(200, "In the workspace Shop <workspace>", "iOS <b>app</b>", "POST /destinations", "subscriptions", "/segment/webhook/events", "goes on working until you end it")
+	if strings.Contains(page.body, "<b>app") || len(api.Destinations) != 0 {
+		t.Error("a name is not escaped, or something was made before it was wanted")
+	}
+	r.post(destination, changed(token, "do", "go", "source", "source-2")).shows(200, "was made in Segment", "every identify, group, track, page and screen call", "still works")
+	settings := api.Subscriptions[0]["settings"].(map[string]any)
+	secret := settings["headers"].(map[string]any)["Authorization"].(string)
+	d, _ := r.catalog.Snapshot().Destination("events")
+	if api.Destinations[0]["sourceId"] != "source-2" || !d.CheckSecret(secret) || !d.CheckSecret("hook-secret") {
+		t.Errorf("made %+v %+v", api.Destinations, api.Subscriptions)
+	}
+
+	r.post(source, token).shows(200, "POST /sources", "causeway-impressions", "becomes the write key here")
+	r.post(source, changed(token, "do", "go")).shows(200, "The source causeway-impressions was made", "Its write key is the write key here now")
+	if s, _ := r.catalog.Snapshot().Source("impressions"); s.WriteKey.Reveal() != "wk-of-causeway-impressions" {
+		t.Error("the write key is not the new one")
+	}
+	r.post(source, changed(token, "do", "go")).shows(502, "Segment answered 409", "there already")
+	api.FailNext = 500
+	r.post(destination, changed(token, "do", "go", "source", "source-1")).shows(502, "Segment answered 500: it did not work")
+
+	entries, err := r.streams.Audit(t.Context(), 0, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := r.log.String()
+	for _, entry := range entries {
+		kept += string(entry.Data)
+	}
+	if strings.Contains(kept, "public-api-token") || !strings.Contains(kept, "segment.made") {
+		t.Errorf("the log or audit log is wrong: %s", kept)
+	}
 }
 
 func TestListenersHaveAFormToo(t *testing.T) {

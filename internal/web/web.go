@@ -31,6 +31,7 @@ import (
 	"causeway/internal/catalog"
 	"causeway/internal/experiment"
 	"causeway/internal/guide"
+	"causeway/internal/segment/publicapi"
 	"causeway/internal/store"
 	"causeway/internal/stream"
 	"causeway/internal/tail"
@@ -71,6 +72,9 @@ type Options struct {
 	// Without them the test buttons say that it cannot be done.
 	Try  func(context.Context, *catalog.Source, json.RawMessage) Tried
 	Take func(context.Context, *catalog.Destination, []byte) (status int, answer string)
+	// PublicAPI asks Segment's Public API in a region with a token; default
+	// publicapi.New.
+	PublicAPI func(region, token string) (*publicapi.Client, error)
 	// Feed is where live streams read, shared with the admin API; default: one
 	// of its own on Tail, with 64 places.
 	Feed *tail.Feed
@@ -138,6 +142,9 @@ func New(o Options) (*Server, error) {
 	}
 	if o.Feed == nil {
 		o.Feed = tail.NewFeed(o.Tail, 64)
+	}
+	if o.PublicAPI == nil {
+		o.PublicAPI = publicapi.New
 	}
 	if o.Timeout <= 0 {
 		o.Timeout = 30 * time.Second
