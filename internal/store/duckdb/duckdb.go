@@ -82,6 +82,7 @@ type Store struct {
 	seq int64
 	// broken: the engine cannot be trusted until the file is opened anew.
 	broken    atomic.Bool
+	known     idFilter // of the ids in recent; guarded by writing
 	names     names
 	wroteAt   atomic.Int64 // unix nanoseconds of the last commit
 	retaining sync.Mutex
@@ -203,7 +204,10 @@ func (s *Store) connect(ctx context.Context) (err error) {
 	if s.seq, err = lastSeq(ctx, s.writer); err != nil {
 		return err
 	}
-	return s.names.load(ctx, s.writer)
+	if err := s.names.load(ctx, s.writer); err != nil {
+		return err
+	}
+	return s.known.load(ctx, s.writer, s.raw)
 }
 
 func (s *Store) disconnect() error {
@@ -295,6 +299,11 @@ func (s *Store) update(ctx context.Context, f func(*transaction) error) error {
 	done = true
 	s.seq = tx.seq
 	s.names.committed(&tx.names)
+	if s.known.outgrown() {
+		if err := s.known.load(calm, s.writer, s.raw); err != nil {
+			s.distrust(err) // all ids are looked up until it can be filled
+		}
+	}
 	if tx.namesDropped {
 		if err := s.names.load(calm, s.writer); err != nil {
 			s.distrust(err) // they are looked up one by one until it can be read

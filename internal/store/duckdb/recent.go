@@ -16,17 +16,18 @@ type claims struct {
 	places map[fme.ID]int32
 	ids    []fme.ID
 	taken  []bool
+	known  *idFilter
 	asked  []int32 // the places of the batch's ids, in their order in the batch
 	next   int     // in asked
 }
 
 // claimsOf gathers every id that a batch may take.
-func claimsOf(batch *store.Batch) *claims {
+func claimsOf(batch *store.Batch, known *idFilter) *claims {
 	size := len(batch.Impressions) + len(batch.Events)
 	for i := range batch.Calls {
 		size += max(1, len(batch.Calls[i].Events)+len(batch.Calls[i].Identities))
 	}
-	c := &claims{places: make(map[fme.ID]int32, size), ids: make([]fme.ID, 0, size), asked: make([]int32, 0, size)}
+	c := &claims{known: known, places: make(map[fme.ID]int32, size), ids: make([]fme.ID, 0, size), asked: make([]int32, 0, size)}
 	for i := range batch.Calls {
 		call := &batch.Calls[i]
 		for j := range call.Events {
@@ -90,16 +91,46 @@ func (c *claims) settle(ctx context.Context, tx *transaction, now time.Time) err
 	if len(c.ids) == 0 {
 		return nil
 	}
+	if err := c.lookUp(ctx, tx); err != nil {
+		return err
+	}
+	recent, err := tx.table("recent")
+	if err != nil {
+		return err
+	}
+	seen := stamp(now)
+	for i, id := range c.ids {
+		if c.taken[i] {
+			continue
+		}
+		c.known.add(id)
+		recent.uuid(id)
+		recent.time(seen)
+		if err := tx.end(recent); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lookUp takes the ids that are in the table, of those that may be.
+func (c *claims) lookUp(ctx context.Context, tx *transaction) error {
 	stage, err := tx.table("stage")
 	if err != nil {
 		return err
 	}
 	for i, id := range c.ids {
+		if !c.known.mayHave(id) {
+			continue
+		}
 		stage.int32(int32(i))
 		stage.uuid(id)
 		if err := tx.end(stage); err != nil {
 			return err
 		}
+	}
+	if stage.rows == 0 {
+		return nil
 	}
 	if err := tx.flush(); err != nil {
 		return err
@@ -113,21 +144,6 @@ func (c *claims) settle(ctx context.Context, tx *transaction, now time.Time) err
 	}
 	if err := tx.exec(ctx, "DELETE FROM stage"); err != nil {
 		return fmt.Errorf("clear the stage: %w", err)
-	}
-	recent, err := tx.table("recent")
-	if err != nil {
-		return err
-	}
-	seen := stamp(now)
-	for i, id := range c.ids {
-		if c.taken[i] {
-			continue
-		}
-		recent.uuid(id)
-		recent.time(seen)
-		if err := tx.end(recent); err != nil {
-			return err
-		}
 	}
 	return nil
 }

@@ -234,4 +234,12 @@ func (s *Store) reclaim(ctx context.Context) {
 		s.distrust(err)
 		s.log.DebugContext(ctx, "store: space was not reclaimed this time", "err", err)
 	}
+	stale, err := s.known.stale(ctx, s.writer)
+	if err == nil && stale {
+		err = s.known.load(ctx, s.writer, s.raw)
+	}
+	if err != nil {
+		s.distrust(err)
+		s.log.DebugContext(ctx, "store: the filter of known ids was not filled anew this time", "err", err)
+	}
 }

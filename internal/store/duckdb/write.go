@@ -29,7 +29,7 @@ func (s *Store) Write(ctx context.Context, batch *store.Batch, beforeCommit func
 		if err := s.names.resolve(calm, tx); err != nil {
 			return err
 		}
-		w = &writing{tx: tx, batch: batch, claims: claimsOf(batch), types: typeDays{sums: map[typeDay]*typeSum{}}, reasons: reasonHours{sums: map[reasonHour]*reasonSum{}}}
+		w = &writing{tx: tx, batch: batch, claims: claimsOf(batch, &s.known), types: typeDays{sums: map[typeDay]*typeSum{}}, reasons: reasonHours{sums: map[reasonHour]*reasonSum{}}}
 		if err := w.claims.settle(calm, tx, s.options.Now()); err != nil {
 			return err
 		}

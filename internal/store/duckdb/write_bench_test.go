@@ -23,6 +23,9 @@ func BenchmarkWrite(b *testing.B) {
 	if _, err := s.writer.ExecContext(b.Context(), "INSERT INTO recent SELECT uuid(), TIMESTAMP '2026-01-01 00:00:00' FROM range(1000000)"); err != nil {
 		b.Fatal(err)
 	}
+	if err := s.known.load(b.Context(), s.writer, s.raw); err != nil {
+		b.Fatal(err)
+	}
 	const size = 20_000
 	var batch store.Batch
 	written := 0
