@@ -291,7 +291,7 @@ func (s *Store) update(ctx context.Context, f func(*transaction) error) error {
 		return err
 	}
 	s.names.committing(&tx.names)
-	if _, err := s.writer.ExecContext(calm, "COMMIT"); err != nil {
+	if err := run(s.raw, "COMMIT"); err != nil {
 		// Whether it is on disk is only known once the file is read again.
 		s.broken.Store(true)
 		return fmt.Errorf("commit: %w", err)
