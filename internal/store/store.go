@@ -126,7 +126,8 @@ type Store interface {
 	Deliveries(ctx context.Context, q DeliveryQuery) (Page[Delivery], error)
 	// Traffic counts what an environment received, in steps of at least a
 	// second from from (included) to to (not included), oldest first. Steps in
-	// which nothing came are there too; at most 2,000 are given.
+	// which nothing came are there too; at most 2,000 are given. Fractions of a
+	// second of from and step are cut off: the first step begins that much earlier.
 	Traffic(ctx context.Context, environment fme.EnvironmentID, from, to time.Time, step time.Duration) ([]TrafficStep, error)
 	// DeliveryTotals sums the attempts that began since a time, by source and
 	// outcome.

@@ -16,6 +16,9 @@ const maxSteps = 2000
 
 // Traffic counts what an environment received, by receipt.
 func (s *Store) Traffic(ctx context.Context, environment fme.EnvironmentID, from, to time.Time, step time.Duration) ([]store.TrafficStep, error) {
+	// Places in time are counted in whole seconds: with half of one more here,
+	// the newest rows would fall behind the last step.
+	from, step = from.Truncate(time.Second), step.Truncate(time.Second)
 	if step < time.Second || !to.After(from) || to.Sub(from) > maxSteps*step {
 		return nil, fmt.Errorf("traffic of %s: from %s to %s in steps of %s is not possible", environment, from, to, step)
 	}
