@@ -49,7 +49,7 @@ func traffic(t *testing.T, open Open) {
 	}
 	// From within a second, with a row in the second that to is in: none is lost
 	// and none is counted in a step that it is not in.
-	f.write(store.Batch{Calls: []store.Call{received("first", from.Add(time.Hour)), received("last", from.Add(time.Hour + 3*time.Second + 200*time.Millisecond))}})
+	f.write(store.Batch{Calls: []store.Call{received("first", from.Add(time.Hour)), received("last", from.Add(time.Hour+3*time.Second+200*time.Millisecond))}})
 	got, err = f.store.Traffic(t.Context(), env, from.Add(time.Hour+700*time.Millisecond), from.Add(time.Hour+3*time.Second+300*time.Millisecond), time.Second+time.Millisecond)
 	if err != nil || len(got) != 4 || !got[0].From.Equal(from.Add(time.Hour)) || got[0].Events != 1 || got[1].Events+got[2].Events != 0 || got[3].Events != 1 {
 		t.Errorf("from within a second: %+v %v", got, err)
