@@ -24,6 +24,14 @@ func (p Bars) Both() SVG {
 	return wide.SVG() + narrow.SVG()
 }
 
+// class is that of an arm's bars. One alone has no arm to be told from.
+func (p Bars) class(arm int) string {
+	if len(p.Arms) == 1 {
+		return "bar t-main"
+	}
+	return "bar a-" + strconv.Itoa(arm%6)
+}
+
 // value is what can be drawn of one bar.
 func (p Bars) value(group, arm int) float64 {
 	if group >= len(p.Values) || arm >= len(p.Values[group]) || !known(p.Values[group][arm]) {
@@ -84,7 +92,7 @@ func (p Bars) SVG() SVG {
 				from, to = x+bar*float64(a), y(v)
 			}
 			if v > 0 {
-				d.element("rect", "class", "bar a-"+strconv.Itoa(a%6), "x", from, "y", to, "width", math.Max(bar-0.5, 0.5), "height", math.Max(y(base)-to, 0.5))
+				d.element("rect", "class", p.class(a), "x", from, "y", to, "width", math.Max(bar-0.5, 0.5), "height", math.Max(y(base)-to, 0.5))
 			}
 			if p.Stacked {
 				base = bounded(base + v)

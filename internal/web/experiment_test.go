@@ -182,8 +182,8 @@ func TestAnExperimentShowsWhatItHasShown(t *testing.T) {
 	r.get("/experiments").shows(200, "Checkout button", "button", "running", "▲ 1", newest.Recommendation.Sentence).sound()
 	page := r.get("/experiments/checkout-button").shows(200, newest.Recommendation.Sentence, "Key metrics", "Guardrail metrics", "Supporting metrics",
 		"▲ Desired", "▼ Undesired", "◆ Inconclusive", "◌ Needs more data", "– Not available", "20% 23.4%", "+16.8% Impact lies between +8.45% and +25.9%.", "decrease is better").sound()
-	if n := strings.Count(page.body, `class="plot row"`); n != 11 {
-		t.Errorf("%d plots, want one for each of 10 cards and the axis", n)
+	if n := strings.Count(page.body, `class="plot row"`); n != 21 {
+		t.Errorf("%d plots, want one and an axis for each of 10 cards, and the axis above", n)
 	}
 	for _, g := range newest.Groups {
 		for _, m := range g.Metrics {
@@ -326,5 +326,47 @@ func TestHostileNamesAndNumbersDoNotBreakThePages(t *testing.T) {
 	}
 	if body := r.get("/experiments/checkout-button/file/results.svg?at=" + before).sound().body; strings.Contains(body, "<script>") {
 		t.Error("a name is not escaped in the drawing")
+	}
+}
+
+// The whole way: impressions and calls as they come in, the pipeline, the
+// store, the calculation, the page.
+func TestImpressionsAndCallsBecomeResults(t *testing.T) {
+	r := configured(t)
+	r.apply(t, configuration, strings.ReplaceAll(experimentConfiguration, `start: "2026-03-01"`, `minimumSample: 10
+        start: "`+time.Now().UTC().Add(-48*time.Hour).Format(time.RFC3339)+`"`))
+	r.start()
+	shown := time.Now().Add(-26 * time.Hour)
+	var impressions, calls []string
+	for i := range 300 {
+		treatment := []string{"on", "off", "blue"}[i%3]
+		impressions = append(impressions, fmt.Sprintf(`{"k":"user-%d","t":%q,"m":%d,"c":7,"r":"default rule"}`, i, treatment, shown.UnixMilli()))
+		// Of 100 keys each, 60 order with on and 20 with the others.
+		if n := i / 3; treatment == "on" && n < 60 || n < 20 {
+			calls = append(calls, trackCall(fmt.Sprint("order-", i), fmt.Sprint("user-", i), "Order Completed", fmt.Sprintf(`{"revenue":%d,"currency":"EUR"}`, 20+i%7), shown.Add(time.Hour)))
+		}
+	}
+	r.impressions(`[{"f":"button","i":[` + strings.Join(impressions, ",") + `]}]`)
+	r.track(calls...)
+	r.post("/experiments/checkout-button/recalculate?env=shop/production", nil).goes("/experiments/checkout-button?env=shop/production")
+	var page answer
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		page = r.get("/experiments/checkout-button")
+		if text := page.text(); strings.Contains(text, "Key metrics") && !strings.Contains(text, "are being computed") {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("no results after 30 s: %.800s", page.text())
+		}
+	}
+	page.shows(200, "▲ Desired orders", "+200%", "60% instead of 20%", "Nobody sent an event client_error").sound()
+	r.get("/experiments/checkout-button/health").shows(200, "300", "100").sound()
+	r.get("/experiments/checkout-button/metrics/orders").shows(200, "100 0 100 60 60%", "Impact over time").sound()
+	r.get("/experiments/checkout-button/metrics/revenue").shows(200, "By currency", "EUR").sound()
+	r.get("/").shows(200, "Checkout button", "▲ 2").sound()
+	r.get("/experiments").shows(200, "Checkout button", "▲ 2").sound()
+	r.get("/events/Order_Completed").shows(200, "Metrics that use it", "orders", "Create a metric").sound()
+	if csv := r.get("/experiments/checkout-button/file/results.csv").body; !strings.Contains(csv, "key,orders,percent,increase,on,off,desired,") {
+		t.Errorf("%s", csv)
 	}
 }

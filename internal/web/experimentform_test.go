@@ -121,3 +121,25 @@ func TestAShareLinkShowsTheResultsAndNothingElse(t *testing.T) {
 	r.anew()
 	r.get("/share/"+secret).shows(404, "This link shows nothing")
 }
+
+func TestNoLogHoldsAShareLink(t *testing.T) {
+	r := withExperiment(t, nil)
+	secret, _, err := r.accounts.NewShare(t.Context(), "shop", "checkout-button", time.Time{}, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.anew()
+	r.get("/share/"+secret).shows(200, "There are no results yet")
+	r = withExperiment(t, nil)
+	secret, _, err = r.accounts.NewShare(t.Context(), "shop", "checkout-button", time.Time{}, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r.get("/share/"+secret).shows(503, "The store does not answer")
+	if log := r.log.String(); !strings.Contains(log, "/share/{secret}") || strings.Contains(log, secret) {
+		t.Errorf("the log: %s", log)
+	}
+}

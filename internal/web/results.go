@@ -47,7 +47,8 @@ type cardView struct {
 	Before, After   string // what the baseline and the treatment gave
 	PText           string
 	Plot            template.HTML
-	Scale           template.HTML // the plot's own axis, where it does not share one
+	Scale           template.HTML // the plot's axis
+	Shared          bool          // the axis stands in the head of the table too
 }
 
 // shown is how somebody wants to see results.
@@ -73,6 +74,7 @@ func viewOf(results *experiment.Results, as shown, link func(shown) string, deta
 		}
 	}
 	var all []*cardView
+	counts := map[experiment.State]int{}
 	for _, group := range results.Groups {
 		g := groupView{Group: group}
 		for i := range group.Metrics {
@@ -85,6 +87,7 @@ func viewOf(results *experiment.Results, as shown, link func(shown) string, deta
 				if details != nil {
 					c.URL = details(m.Metric)
 				}
+				counts[card.State]++
 				g.Cards = append(g.Cards, c)
 			}
 		}
@@ -93,7 +96,7 @@ func viewOf(results *experiment.Results, as shown, link func(shown) string, deta
 			all = append(all, &g.Cards[i])
 		}
 	}
-	v.Tally = tallyOf(results.States())
+	v.Tally = tallyOf(counts)
 	v.Axis = drawCards(all, v.Relative)
 	return v
 }
@@ -120,10 +123,11 @@ func drawCards(cards []*cardView, relative bool) template.HTML {
 			rows[i] = rowOf(c.Card, true)
 		}
 		axis := plot.Axis(rows)
+		head := drawn(axis.Head(plot.Signed(plot.Percent)))
 		for i, c := range cards {
-			c.Plot = drawn(axis.Row(rows[i]))
+			c.Plot, c.Scale, c.Shared = drawn(axis.Row(rows[i])), head, true
 		}
-		return drawn(axis.Head(plot.Signed(plot.Percent)))
+		return head
 	}
 	for i := 0; i < len(cards); {
 		to := i
