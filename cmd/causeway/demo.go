@@ -40,6 +40,7 @@ func (c *demoCmd) Run(cli *cliContext) error {
 		return err
 	}
 	defer fake.Close()
+	now := time.Now()
 	running, err := app.Start(cli.Ctx, app.Options{
 		Data: filepath.Join(folder, "data"), Listen: c.Listen, AllowPrivateEndpoints: true,
 		// The demo's log is what it prints; of the rooms only trouble is heard.
@@ -49,13 +50,13 @@ func (c *demoCmd) Run(cli *cliContext) error {
 	if err != nil {
 		return fmt.Errorf("start the demo: %w", err)
 	}
-	if err := running.Configure(cli.Ctx, []byte(demo.Configuration("http://"+fake.Addr)), "demo"); err != nil {
+	if err := running.Configure(cli.Ctx, []byte(demo.Configuration("http://"+fake.Addr, now)), "demo"); err != nil {
 		return errors.Join(fmt.Errorf("configure the demo: %w", err), running.Stop())
 	}
 	if err := c.greet(cli.Ctx, cli.Stdout, running); err != nil {
 		return errors.Join(err, running.Stop())
 	}
-	err = c.play(cli.Ctx, cli.Stdout, running)
+	err = c.play(cli.Ctx, cli.Stdout, running, now)
 	fmt.Fprintln(cli.Stdout, "\nstopping; the demo's data is deleted")
 	if stopped := running.Stop(); err == nil {
 		err = stopped
@@ -97,6 +98,7 @@ Look things up (in another shell):
   curl -H "Authorization: Bearer $CAUSEWAY_TOKEN" %s/admin/v1/projects/shop/environments/production/event-types
   curl -H "Authorization: Bearer $CAUSEWAY_TOKEN" %s/admin/v1/projects/shop/environments/production/customers/user/user-0001
   go run ./cmd/causeway tail
+  go run ./cmd/causeway results "Checkout button"
 
 Send something yourself:
   curl %s/v1/track -d '{"writeKey":"%s","userId":"me","event":"Hello Causeway","properties":{"revenue":9.5}}'
@@ -108,8 +110,7 @@ Stop with Ctrl-C; everything is deleted then.
 }
 
 // play sends the shop's history, then live traffic, and prints what happens.
-func (c *demoCmd) play(ctx context.Context, w io.Writer, running *app.App) error {
-	now := time.Now()
+func (c *demoCmd) play(ctx context.Context, w io.Writer, running *app.App, now time.Time) error {
 	world := demo.New(c.Seed, now)
 	sender := &demo.Sender{Address: "http://" + running.Address(), Client: &http.Client{Timeout: 30 * time.Second}}
 	watcher := running.Tail().Watch(1 << 16)
@@ -126,6 +127,10 @@ func (c *demoCmd) play(ctx context.Context, w io.Writer, running *app.App) error
 	}()
 	if err := n.listen(ctx, sent, false); err != nil {
 		return fmt.Errorf("send the demo's history: %w", err)
+	}
+	go func() { sent <- running.ComputeExperiments(ctx) }()
+	if err := n.listen(ctx, sent, false); err != nil {
+		return fmt.Errorf("compute the demo's experiments: %w", err)
 	}
 	go func() { sent <- world.Live(ctx, sender, 200*time.Millisecond) }()
 	if err := n.listen(ctx, sent, true); err != nil {

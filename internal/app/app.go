@@ -371,19 +371,6 @@ func (a *App) startDeliver(context.Context) error {
 	return nil
 }
 
-// startExperiments computes experiments when they are due.
-func (a *App) startExperiments(context.Context) error {
-	var err error
-	a.experiments, err = experiment.New(experiment.Options{
-		Snapshot: a.catalog.Snapshot, Store: a.store, Metrics: a.metrics, Log: a.log, Version: a.opt.Version, Keep: a.opt.Retention.Impressions,
-	})
-	if err != nil {
-		return err
-	}
-	a.background("experiments", a.experiments.Run)
-	return nil
-}
-
 // background runs a room's loop until Stop.
 func (a *App) background(name string, run func(context.Context) error) {
 	ctx, cancel := context.WithCancel(context.Background())

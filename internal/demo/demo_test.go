@@ -68,15 +68,18 @@ func TestTheShopIsWhatItsPageSays(t *testing.T) {
 }
 
 func TestTheConfigurationHasNoFindings(t *testing.T) {
-	_, findings := catalog.Decode("demo.yaml", []byte(Configuration("http://127.0.0.1:1")), func(string) (string, bool) { return "", false })
+	_, findings := catalog.Decode("demo.yaml", []byte(Configuration("http://127.0.0.1:1", now)), func(string) (string, bool) { return "", false })
 	for _, finding := range findings {
 		t.Error(finding)
 	}
 }
 
+// theFlags is what a server answers a Split SDK.
+const theFlags = `{"since":-1,"till":19,"splits":[{"name":"checkout_button","changeNumber":17},{"name":"hero_banner","changeNumber":19}]}`
+
 func TestTheHistoryIsSentWholeAndWithinTheLimits(t *testing.T) {
 	calls, impressions := 0, 0
-	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			t.Error(err)
@@ -95,7 +98,14 @@ func TestTheHistoryIsSentWholeAndWithinTheLimits(t *testing.T) {
 			}
 			for _, f := range b {
 				impressions += len(f.Impressions)
+				for _, i := range f.Impressions {
+					if want := map[string]int64{"checkout_button": 17, "hero_banner": 19}[f.Flag]; i.ChangeNumber != want {
+						t.Fatalf("an impression of %s has the version %d", f.Flag, i.ChangeNumber)
+					}
+				}
 			}
+		case "/api/splitChanges":
+			_, _ = io.WriteString(w, theFlags)
 		default:
 			t.Errorf("sent to %s", r.URL.Path)
 		}
@@ -115,7 +125,10 @@ func TestLiveTrafficUsesEveryRouteAndStopsWhenRefused(t *testing.T) {
 	paths := map[string]int{}
 	refuse := false
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		paths[r.URL.Path]++
+		if paths[r.URL.Path]++; r.URL.Path == "/api/splitChanges" {
+			_, _ = io.WriteString(w, theFlags)
+			return
+		}
 		if refuse {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}

@@ -18,9 +18,9 @@ const (
 	StagingSDKKey  = "demo-staging-sdk-key"
 )
 
-// Configuration is the shop's configuration file; endpoint is where its
-// Segment lives.
-func Configuration(endpoint string) string {
+// Configuration is the shop's configuration file as of a time; endpoint is
+// where its Segment lives.
+func Configuration(endpoint string, now time.Time) string {
 	return fmt.Sprintf(`projects:
   - name: shop
     trafficTypes: [user, anonymous, account]
@@ -34,6 +34,29 @@ func Configuration(endpoint string) string {
     flags:
       - {name: checkout_button, trafficType: user, rollout: {on: 50, off: 50}}
       - {name: hero_banner, trafficType: anonymous, treatments: [large, small], rollout: {large: 50, small: 50}}
+    metrics:
+      - {name: Order rate, description: "People who order at all.", trafficType: user, type: percent, event: {eventType: Order_Completed}}
+      - {name: Revenue of an order, description: "The mean value of a person's orders.", trafficType: user, type: average, event: {eventType: Order_Completed}}
+      - {name: Orders per person, trafficType: user, type: count, event: {eventType: Order_Completed}}
+      - {name: Product views per person, trafficType: user, type: count, event: {eventType: Product_Viewed}}
+      - {name: Visitors who order, trafficType: anonymous, type: percent, event: {eventType: Order_Completed}}
+    experiments:
+      - name: Checkout button
+        flag: checkout_button
+        environment: production
+        hypothesis: Who sees the new button orders more often, and no less at a time.
+        baseline: "off"
+        start: %[6]q
+        method: sequential
+        minimumSample: 100
+        metrics: {key: [Order rate], guardrail: [Revenue of an order], supporting: [Orders per person, Product views per person]}
+      - name: Hero banner
+        flag: hero_banner
+        environment: production
+        hypothesis: A large banner leads more visitors to an order.
+        baseline: small
+        start: %[6]q
+        metrics: {key: [Visitors who order]}
     segment:
       sources:
         - {name: prod-impressions, environments: [production], identities: {user: userId, anonymous: anonymousId}, writeKey: shop, endpoint: %[1]q}
@@ -47,13 +70,67 @@ func Configuration(endpoint string) string {
           track: {eventType: event, value: properties.revenue}
           apiKey: %[4]s
           webhook: {secret: %[5]s}
-`, endpoint, SDKKey, StagingSDKKey, DestinationKey, WebhookSecret)
+`, endpoint, SDKKey, StagingSDKKey, DestinationKey, WebhookSecret, start(now).Format(time.RFC3339))
 }
 
 // Sender sends the shop's traffic to a server, through its data routes.
 type Sender struct {
 	Address string // http://host:port
 	Client  *http.Client
+
+	// versions are the change numbers of the flags that the server gives out, by
+	// SDK key and flag: impressions carry them, as an SDK's do.
+	versions map[string]map[string]int64
+	polled   time.Time
+}
+
+// pollFlags is how often the flags are fetched again.
+const pollFlags = time.Minute
+
+// version is the change number of a flag for whoever has an SDK key.
+func (s *Sender) version(ctx context.Context, key, flag string) (int64, error) {
+	if time.Since(s.polled) > pollFlags {
+		s.versions, s.polled = map[string]map[string]int64{}, time.Now()
+	}
+	if s.versions[key] == nil {
+		versions, err := s.fetchVersions(ctx, key)
+		if err != nil {
+			return 0, err
+		}
+		s.versions[key] = versions
+	}
+	return s.versions[key][flag], nil
+}
+
+func (s *Sender) fetchVersions(ctx context.Context, key string) (map[string]int64, error) {
+	const path = "/api/splitChanges"
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.Address+path+"?s=1.1&since=-1", nil)
+	if err != nil {
+		return nil, fmt.Errorf("fetch %s: %w", path, err)
+	}
+	request.Header.Set("Authorization", "Bearer "+key)
+	response, err := s.Client.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("fetch %s: %w", path, err)
+	}
+	defer response.Body.Close()
+	var changes struct {
+		Splits []struct {
+			Name         string `json:"name"`
+			ChangeNumber int64  `json:"changeNumber"`
+		} `json:"splits"`
+	}
+	if response.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("fetch %s: %s", path, response.Status)
+	}
+	if err := json.NewDecoder(response.Body).Decode(&changes); err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	versions := map[string]int64{}
+	for _, flag := range changes.Splits {
+		versions[flag.Name] = flag.ChangeNumber
+	}
+	return versions, nil
 }
 
 // post sends a body and wants a 2xx.
@@ -87,6 +164,15 @@ func (s *Sender) batch(ctx context.Context, calls []call) error {
 }
 
 func (s *Sender) impressions(ctx context.Context, key string, b bulk) error {
+	for _, flag := range b {
+		version, err := s.version(ctx, key, flag.Flag)
+		if err != nil {
+			return err
+		}
+		for i := range flag.Impressions {
+			flag.Impressions[i].ChangeNumber = version
+		}
+	}
 	return s.post(ctx, "/api/testImpressions/bulk", map[string]string{
 		"Authorization": "Bearer " + key, "SplitSDKVersion": "go-6.10.0", "SplitSDKImpressionsMode": "debug",
 		"SplitSDKMachineName": "shop-1", "SplitSDKMachineIP": "127.0.0.1",
@@ -139,6 +225,16 @@ func (w *World) Step(ctx context.Context, s *Sender, now time.Time) error {
 	return s.post(ctx, path, nil, body.with("writeKey", DestinationKey))
 }
 
+// buyer is somebody who ordered before. Only they order in the live traffic, so
+// that who orders at all stays as it was invented.
+func (w *World) buyer() *customer {
+	for {
+		if c := &w.customers[w.rng.IntN(len(w.customers))]; len(c.orders) > 0 {
+			return c
+		}
+	}
+}
+
 // moment makes up one call and the route it takes.
 func (w *World) moment(c *customer, now time.Time, id string) (path string, body call) {
 	switch n := w.rng.IntN(100); {
@@ -147,6 +243,7 @@ func (w *World) moment(c *customer, now time.Time, id string) (path string, body
 	case n < 50:
 		return "/v1/track", c.call("track", now, id).with("event", "Product Viewed").with("properties", map[string]any{"sku": fmt.Sprintf("sku-%d", w.rng.IntN(40))})
 	case n < 65:
+		c = w.buyer()
 		return "/segment/webhook/prod-events", c.call("track", now, id).with("event", "Order Completed").
 			with("properties", map[string]any{"revenue": "39.95", "split": []any{map[string]any{"account": c.account}}})
 	case n < 75:
@@ -161,7 +258,7 @@ func (w *World) moment(c *customer, now time.Time, id string) (path string, body
 	case n < 91:
 		return "/v1/track", c.call("track", now, id).with("event", "Käufe!")
 	case n < 94:
-		return "/v1/track", c.call("track", now, id).with("event", "Order Completed").with("properties", map[string]any{"revenue": "$39.95"})
+		return "/v1/track", w.buyer().call("track", now, id).with("event", "Order Completed").with("properties", map[string]any{"revenue": "$39.95"})
 	case n < 97:
 		return "/v1/batch", c.call("track", now, id).with("event", "Product Viewed")
 	default:

@@ -50,14 +50,13 @@ type World struct {
 // New invents the shop as it stands at a time.
 func New(seed uint64, now time.Time) *World {
 	w := &World{rng: rand.New(rand.NewPCG(seed, 0x9e3779b97f4a7c15))}
-	start := now.Add(-Days * 24 * time.Hour)
 	for i := range Customers {
 		c := customer{
 			id:          fmt.Sprintf("user-%04d", i),
 			anonymousID: fmt.Sprintf("anon-%08x", w.rng.Uint32()),
 			account:     fmt.Sprintf("account-%02d", i%60),
 			plan:        pick(w.rng, "free", "free", "free", "pro", "team"),
-			seen:        start.Add(time.Duration(w.rng.Float64() * float64((Days-1)*24*time.Hour))).Truncate(time.Millisecond),
+			seen:        start(now).Add(time.Duration(w.rng.Float64() * float64((Days-1)*24*time.Hour))).Truncate(time.Millisecond),
 			button:      pick(w.rng, "on", "off"),
 			banner:      pick(w.rng, "large", "small"),
 		}
@@ -75,6 +74,9 @@ func New(seed uint64, now time.Time) *World {
 	}
 	return w
 }
+
+// start is when the history of a shop begins.
+func start(now time.Time) time.Time { return now.Add(-Days * 24 * time.Hour).UTC() }
 
 func pick[T any](rng *rand.Rand, choices ...T) T { return choices[rng.IntN(len(choices))] }
 
@@ -111,12 +113,10 @@ type flagImpressions struct {
 	Impressions []impression `json:"i"`
 }
 
-const changeNumber = 1767225600000
-
 func (c *customer) exposures(at time.Time) bulk {
-	b := bulk{{"checkout_button", []impression{{c.id, c.button, at.UnixMilli(), changeNumber, "default rule"}}}}
+	b := bulk{{"checkout_button", []impression{{c.id, c.button, at.UnixMilli(), 0, "default rule"}}}}
 	if c.bannerReported {
-		b = append(b, flagImpressions{"hero_banner", []impression{{c.anonymousID, c.banner, at.UnixMilli(), changeNumber, "default rule"}}})
+		b = append(b, flagImpressions{"hero_banner", []impression{{c.anonymousID, c.banner, at.UnixMilli(), 0, "default rule"}}})
 	}
 	return b
 }
