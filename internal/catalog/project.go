@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"context"
-	"reflect"
 	"slices"
 	"strconv"
 )
@@ -52,16 +51,6 @@ func (c *Catalog) EditProject(ctx context.Context, name, actor string, edit func
 		return change, &InvalidError{within(invalid.Findings, at)}
 	}
 	return change, err
-}
-
-// CompareProjectObjects lists what differs between two versions of an
-// environment, flag or segment of keys, with paths within it.
-func CompareProjectObjects(before, after Object) []Difference {
-	d := differ{list: []Difference{}}
-	if before != nil && after != nil && before.objectKind() == after.objectKind() {
-		d.compare("", reflect.ValueOf(before), reflect.ValueOf(after))
-	}
-	return d.list
 }
 
 func projectPath(i int) string { return "projects[" + strconv.Itoa(i) + "]" }

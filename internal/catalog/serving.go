@@ -100,6 +100,19 @@ func (s ServingSpec) over(base ServingSpec) ServingSpec {
 	return base
 }
 
+// WithDefaults is the spec with what is left out filled in, as it is served.
+func (s ServingSpec) WithDefaults() ServingSpec {
+	s.Treatments, s.DefaultTreatment = s.treatments(), s.defaultTreatment()
+	if len(s.Rollout) == 0 {
+		s.Rollout = map[string]int{s.DefaultTreatment: 100}
+	}
+	hundred, no := 100, false
+	s.TrafficAllocation = cmp.Or(s.TrafficAllocation, &hundred)
+	s.Killed = cmp.Or(s.Killed, &no)
+	s.ImpressionsDisabled = cmp.Or(s.ImpressionsDisabled, &no)
+	return s
+}
+
 // isEmpty reports whether nothing is said of what to serve: the flag is known
 // and not served.
 func (s ServingSpec) isEmpty() bool {

@@ -34,6 +34,8 @@ var guideOf = map[string]string{
 	"delivery":           "guides/segment-source",
 	"dead-letters":       "guides/troubleshooting",
 	"projects":           "configuration",
+	"flags":              "configuration",
+	"key-segments":       "configuration",
 	"keys":               "security",
 	"users":              "operating",
 	"tokens":             "operating",

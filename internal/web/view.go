@@ -109,9 +109,11 @@ var navigation = []navGroup{
 	}},
 	{"Admin", []navItem{
 		{Name: "Projects", URL: "/projects", Key: "r"},
+		{Name: "Flags", URL: "/flags", Key: "f"},
+		{Name: "Segments of keys", URL: "/key-segments", Key: "b"},
 		{Name: "Keys", URL: "/keys", Key: "k"},
 		{Name: "Users", URL: "/users", Key: "u"},
-		{Name: "API tokens", URL: "/tokens", Key: "n"},
+		{Name: "API tokens", URL: "/tokens", Key: "w"},
 		{Name: "Audit", URL: "/audit", Key: "h"},
 		{Name: "System", URL: "/system", Key: "y"},
 	}},
