@@ -135,8 +135,8 @@ func (s *Server) showProject(r *request, status int, f form) error {
 	return s.showStatus(r, status, "project", page)
 }
 
-// editProject changes the project of the path by a form of its page.
-func (s *Server) editProject(r *request, notice string, fields []string, edit func(*form, *catalog.ProjectSpec) error) error {
+// saveProject changes the project of the path by a form of its page.
+func (s *Server) saveProject(r *request, notice string, fields []string, edit func(*form, *catalog.ProjectSpec) error) error {
 	f, err := readForm(r)
 	if err != nil {
 		return err
@@ -152,14 +152,14 @@ func (s *Server) editProject(r *request, notice string, fields []string, edit fu
 }
 
 func (s *Server) changeTrafficTypes(r *request) error {
-	return s.editProject(r, "The traffic types are saved.", []string{"trafficTypes"}, func(f *form, p *catalog.ProjectSpec) error {
+	return s.saveProject(r, "The traffic types are saved.", []string{"trafficTypes"}, func(f *form, p *catalog.ProjectSpec) error {
 		p.TrafficTypes = listed(f.Value("trafficTypes"))
 		return nil
 	})
 }
 
 func (s *Server) addEnvironment(r *request) error {
-	return s.editProject(r, "The environment is there. It needs an SDK key before SDKs can use it.", []string{"name", "id"}, func(f *form, p *catalog.ProjectSpec) error {
+	return s.saveProject(r, "The environment is there. It needs an SDK key before SDKs can use it.", []string{"name", "id"}, func(f *form, p *catalog.ProjectSpec) error {
 		p.Environments = append(p.Environments, catalog.EnvironmentSpec{Name: f.Value("name"), ID: f.Value("id")})
 		return nil
 	})

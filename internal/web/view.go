@@ -110,7 +110,7 @@ var navigation = []navGroup{
 	{"Admin", []navItem{
 		{Name: "Projects", URL: "/projects", Key: "r"},
 		{Name: "Flags", URL: "/flags", Key: "f"},
-		{Name: "Segments of keys", URL: "/key-segments", Key: "b"},
+		{Name: "Segments of keys", URL: "/key-segments", Key: "z"},
 		{Name: "Keys", URL: "/keys", Key: "k"},
 		{Name: "Users", URL: "/users", Key: "u"},
 		{Name: "API tokens", URL: "/tokens", Key: "w"},
