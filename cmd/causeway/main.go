@@ -49,6 +49,8 @@ type commands struct {
 	Validate  validateCmd  `cmd:"" help:"Check a configuration file."`
 	Translate translateCmd `cmd:"" help:"Show what calls or impressions would become under a configuration file. No server."`
 
+	DiffMapping diffMappingCmd `cmd:"" help:"Show what a file would change of the newest calls of a running server."`
+
 	Apply       applyCmd       `cmd:"" help:"Make a file the configuration of a running server."`
 	Export      exportCmd      `cmd:"" help:"Print the configuration of a running server."`
 	Key         keyCmd         `cmd:"" help:"List or rotate the credentials that Causeway gives out."`
