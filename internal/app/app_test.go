@@ -170,6 +170,50 @@ func TestACallComesInByWebhookAndAnImpressionGoesOut(t *testing.T) {
 	}
 }
 
+func TestTestsGoThroughTheRealDoorsAndPastTheQueue(t *testing.T) {
+	r := start(t)
+	test := func(path string) (tried struct {
+		OK        bool
+		Status    int
+		MessageID string
+	}) {
+		t.Helper()
+		request, err := http.NewRequest(http.MethodPost, r.base+"/admin/v1/projects/shop/segment/"+path+"/test", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Authorization", "Bearer "+token)
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		if err := json.NewDecoder(response.Body).Decode(&tried); err != nil || response.StatusCode != 200 {
+			t.Fatalf("%s: %d %v", path, response.StatusCode, err)
+		}
+		return tried
+	}
+	in := test("destinations/prod-events")
+	if !in.OK || in.Status != 200 {
+		t.Fatalf("the door answered %+v", in)
+	}
+	var events list
+	r.eventually("the test's event", func() bool {
+		r.get(environment+"/events?messageId="+in.MessageID, &events)
+		return len(events.Items) > 0
+	})
+	if events.Items[0]["key"] != "causeway-test" {
+		t.Errorf("stored %v", events.Items)
+	}
+	out := test("sources/impressions")
+	if calls := r.fake.Calls(); !out.OK || len(calls) != 1 {
+		t.Errorf("sent %+v, %d calls arrived", out, len(calls))
+	}
+	if problems := r.fake.Violations(); len(problems) > 0 {
+		t.Errorf("Segment would object: %v", problems)
+	}
+}
+
 func TestWhatWasAcceptedBeforeAStopIsThereAfterTheStart(t *testing.T) {
 	r := start(t)
 	const n = 50
