@@ -42,7 +42,7 @@ func (a *App) openConsole(context.Context) error {
 		return err
 	}
 	a.web, err = web.New(web.Options{
-		Catalog: a.catalog, Streams: a.streams, Store: a.store, Tail: &a.tail, Feed: a.feed, Accounts: a.accounts, Experiments: a.experiments, Metrics: a.metrics, Log: a.log,
+		Catalog: a.catalog, Streams: a.streams, Store: a.store, Tail: &a.tail, Feed: a.feed, Accounts: a.accounts, Backups: a.backups, Experiments: a.experiments, Metrics: a.metrics, Log: a.log,
 		Version: a.opt.Version, Started: a.started, Ready: ready, Notice: a.opt.Notice, Secure: a.opt.BehindTLS, DataURL: a.dataURL, OIDC: oidc,
 		Try: a.tryTest, Take: a.takeTest,
 	})

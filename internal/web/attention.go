@@ -3,9 +3,12 @@ package web
 import (
 	"fmt"
 	"html/template"
+	"slices"
 	"strings"
+	"time"
 
 	"causeway/internal/auth"
+	"causeway/internal/catalog"
 	"causeway/internal/reason"
 	"causeway/internal/store"
 	"causeway/internal/stream"
@@ -79,32 +82,51 @@ func called(kind string) string {
 	return " call"
 }
 
+// checklistSpan is how far back a first step is looked for. Older ones were so
+// long ago that they are worth another look.
+const checklistSpan = 90 * 24 * time.Hour
+
 // checklist is what has to be seen once before everything works. Nothing is
-// ticked by hand.
-func (s *Server) checklist(r *request, traffic []store.TrafficStep, out *outgoing) []check {
-	link := func(path string) string { return layout{Env: envOf(r)}.Link(path) }
-	list := []check{{Text: "A project, an environment and a traffic type exist", Help: "They are the places that data belongs to.", URL: link("/projects"), Link: "Projects", Done: r.env != nil && len(r.env.Project.TrafficTypes) > 0}}
-	if r.env == nil {
-		return list
-	}
+// ticked by hand. traffic and out are what the page shows already; only when
+// something is missing there is more of the past looked at.
+func (s *Server) checklist(r *request, traffic []store.TrafficStep, out *outgoing) ([]check, error) {
+	link := func(path string) string { return layout{Env: string(r.env.ID)}.Link(path) }
+	list := []check{{Text: "A project, an environment and a traffic type exist", Help: "They are the places that data belongs to.", URL: link("/projects"), Link: "Projects", Done: len(r.env.Project.TrafficTypes) > 0}}
 	_, all, events, attributes, impressions := sums(traffic)
-	if out == nil {
-		out = &outgoing{}
+	if min(all, events, attributes, impressions) == 0 {
+		to := r.now.Truncate(24 * time.Hour).Add(24 * time.Hour)
+		traffic, err := s.Store.Traffic(r.Context(), r.env.ID, to.Add(-checklistSpan), to, 24*time.Hour)
+		if err != nil {
+			return nil, err
+		}
+		_, all, events, attributes, impressions = sums(traffic)
 	}
-	return append(list,
+	delivered := out.delivered > 0
+	if !delivered {
+		totals, err := s.Store.DeliveryTotals(r.Context(), r.now.Add(-checklistSpan))
+		if err != nil {
+			return nil, err
+		}
+		mine := r.snapshot.Sources(r.env.ID)
+		delivered = slices.ContainsFunc(totals, func(t store.DeliveryTotal) bool {
+			return t.Outcome == "delivered" && slices.ContainsFunc(mine, func(source *catalog.Source) bool { return source.ID == t.Source })
+		})
+	}
+	list = append(list,
 		check{Text: "A destination takes Segment calls in", Help: "Configure Causeway as a destination in Segment.", URL: link("/integrations"), Link: "Integrations", Done: len(r.snapshot.Destinations(r.env.ID)) > 0},
 		check{Text: "The first call arrived", Help: "Send one with curl, or switch the destination on in Segment.", URL: link("/integrations"), Link: "How to send one", Done: all > 0},
 		check{Text: "The first event was stored", Help: "Calls arrive but make no events? Live tail says why.", URL: link("/live"), Link: "Live tail", Done: events > 0},
 		check{Text: "The first attribute was seen", Help: "Identify calls set attributes of customers.", URL: link("/customers"), Link: "Customers", Done: attributes > 0},
 		check{Text: "An impression arrived", Help: "Point a Split SDK at this server, or add a listener.", URL: link("/impressions"), Link: "Impressions", Done: impressions > 0},
 		check{Text: "A metric was made", Help: "A metric says what is measured of each key, so that treatments can be compared.", URL: link("/metric-definitions"), Link: "Metrics", Done: len(r.env.Project.Metrics) > 0},
-		check{Text: "An impression was delivered to Segment", Help: "Configure Causeway as a source in Segment.", URL: link("/integrations"), Link: "Integrations", Done: out.delivered > 0},
+		check{Text: "An impression was delivered to Segment", Help: "Configure Causeway as a source in Segment.", URL: link("/integrations"), Link: "Integrations", Done: delivered},
 	)
-}
-
-func envOf(r *request) string {
-	if r.env == nil {
-		return ""
+	if s.Backups != nil {
+		_, made, err := s.Backups.Last(r.Context())
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, check{Text: "A backup was made", Help: "causeway backup writes everything into one file; let a timer do it every night.", URL: link("/docs/operating"), Link: "How to", Done: made})
 	}
-	return string(r.env.ID)
+	return list, nil
 }

@@ -91,7 +91,6 @@ func (s *Server) overview(r *request) error {
 	}
 	page.Since, page.Refresh = chosen.words, page.Link("/", "span", chosen.name)
 	if r.env == nil {
-		page.Checklist = s.checklist(r, nil, nil)
 		return s.show(r, "overview", page)
 	}
 	ctx := r.Context()
@@ -117,7 +116,9 @@ func (s *Server) overview(r *request) error {
 		return err
 	}
 	page.Attention = s.attention(r, page.layout, reasons, out, page.Experiments)
-	page.Checklist = s.checklist(r, traffic, out)
+	if page.Checklist, err = s.checklist(r, traffic, out); err != nil {
+		return err
+	}
 	for _, c := range page.Checklist {
 		if c.Done {
 			page.Done++

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -32,7 +33,7 @@ func quoted(text string) string {
 
 func TestTheOverviewCountsWhatCame(t *testing.T) {
 	r := configured(t)
-	r.get("/").shows(200, "First steps", "2 of 8", "The first call arrived", "Nothing. Everything")
+	r.get("/").shows(200, "First steps", "2 of 9", "The first call arrived", "Nothing. Everything")
 	r.start()
 	r.track(
 		`{"type":"track","messageId":"m1","userId":"u1","event":"Order Completed","properties":{"revenue":9.5}}`,
@@ -50,6 +51,11 @@ func TestTheOverviewCountsWhatCame(t *testing.T) {
 	if !strings.Contains(page.body, "5 calls received, 1 ignored, 1 dropped, 1 event stored") {
 		t.Error("the chart does not say in words what it shows")
 	}
+	r.get("/").shows(200, "6 of 9", "To do: A backup was made")
+	if _, err := r.backups.Write(t.Context(), io.Discard, "test", false); err != nil {
+		t.Fatal(err)
+	}
+	r.get("/").shows(200, "7 of 9", "Done: A backup was made")
 	for _, span := range []string{"1 h", "24 h", "7 d", "30 d", "x"} {
 		r.get("/?span="+url.QueryEscape(span)).shows(200, "Received 5")
 	}

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"causeway/internal/auth"
+	"causeway/internal/backup"
 	"causeway/internal/catalog"
 	"causeway/internal/experiment"
 	"causeway/internal/pipeline"
@@ -66,6 +67,7 @@ type rig struct {
 	store    *duckdb.Store
 	catalog  *catalog.Catalog
 	accounts *auth.Accounts
+	backups  *backup.Backups
 	tail     tail.Hub
 	metrics  *prometheus.Registry
 	server   *web.Server
@@ -125,9 +127,12 @@ func newRig(t *testing.T, change ...func(*web.Options)) *rig {
 	must(err)
 	t.Cleanup(func() { _ = experiments.Close() })
 
+	r.backups, err = backup.New(ctx, backup.Options{Streams: r.streams, Store: r.store, Folder: folder, Metrics: r.metrics, Log: slog.New(slog.DiscardHandler)})
+	must(err)
+
 	options := web.Options{
 		Experiments: experiments,
-		Catalog:     r.catalog, Streams: r.streams, Store: r.store, Tail: &r.tail, Accounts: r.accounts, Metrics: r.metrics, Version: "test",
+		Catalog:     r.catalog, Streams: r.streams, Store: r.store, Tail: &r.tail, Accounts: r.accounts, Backups: r.backups, Metrics: r.metrics, Version: "test",
 		Log: slog.New(slog.NewTextHandler(&r.log, nil)), Ready: func(context.Context) []web.Check { return r.checks },
 	}
 	for _, f := range change {

@@ -28,6 +28,7 @@ import (
 
 	"causeway/docs"
 	"causeway/internal/auth"
+	"causeway/internal/backup"
 	"causeway/internal/catalog"
 	"causeway/internal/experiment"
 	"causeway/internal/guide"
@@ -48,6 +49,8 @@ type Options struct {
 	Accounts    *auth.Accounts      // required
 	Experiments *experiment.Service // required
 
+	// Backups knows the last backup; nil: none can be made.
+	Backups *backup.Backups
 	// Metrics is where the server's counters are read, for what is counted
 	// nowhere else (requests that were refused), and where the console's own are
 	// kept. Default: a registry of its own.
