@@ -20,7 +20,8 @@ import (
 //	stays    one row for each key in each arm: from when to when it counts
 //	pass_i   what these did of one event type, summed by stay; one pass over
 //	         the events serves all metrics that ask for no more than sums
-//	moments  from both, by arm
+//	moments  of the rows of a pass, by arm; keys that did nothing are zeros,
+//	         which are not rows but only counted
 //
 // The tables are temporary and go with the transaction. Analyses wait for each
 // other, so that their memory is that of one.
@@ -36,7 +37,7 @@ type analysis struct {
 
 	e          store.Exposure
 	numbers    map[string]int32 // of names
-	from, to   time.Time        // of events that can count: the exposure's with its buffers
+	from, to   time.Time        // of events that are read: the exposure's with its buffers
 	treatments []int32
 }
 
@@ -55,7 +56,7 @@ func (s *Store) Analyze(ctx context.Context, e store.Exposure, queries []store.M
 	}
 	var results []store.MetricResult
 	err := s.analysis(ctx, e, names, func(a *analysis) (err error) {
-		if err = a.stays(); err == nil {
+		if err = a.stays(false); err == nil {
 			results, err = a.metrics(queries)
 		}
 		return err
@@ -222,36 +223,40 @@ func (a *analysis) arm(unit string) string {
 	return b.String() + " END"
 }
 
-// stays makes the table of that name. Its columns:
+// stays makes two tables. One has a row for each key in each arm, and is as
+// narrow as can be, because it is the large one:
 //
-//	key, arm       one row for each
-//	first, last, n the impressions in the arm
-//	excluded       for a second change of unit
-//	several        the key saw more than one treatment
-//	lead           of the rows of a key, one
-//	entered, until the window; entered is NULL where Entry was not done
-//	old_from, old_until  of a key that changed its arm: the window before
+//	key, arm, first  its first impression there
+//	entered          only with Entry: when that was done; NULL: it was not
+//	n, last, several only for a report: impressions, the last of them, and
+//	                 whether the key saw more than one treatment
 //
-// Nearly all keys have one unit, so they are told from the others first, and
-// only those others are looked at twice.
-func (a *analysis) stays() error {
-	begin := "first - " + interval(a.e.Buffer)
-	entered := begin
-	if a.e.Entry != nil {
-		entered = "CAST(NULL AS TIMESTAMP)"
-	}
+// The other, moved, has the rest for the few keys that changed their unit:
+//
+//	id                   the rowid in stays
+//	excluded             for a second change
+//	lead                 of the rows of a key, one
+//	until                the end of the window, where others have a.to
+//	old_from, old_until  the window in the arm before
+func (a *analysis) stays(forReport bool) error {
 	unit := fmt.Sprintf("CAST(treatment AS BIGINT) * %d + label", int64(unitBase))
+	more, moreMoved := "", ""
+	if a.e.Entry != nil {
+		more, moreMoved = ", CAST(NULL AS TIMESTAMP) AS entered", ", NULL"
+	}
+	if forReport {
+		more, moreMoved = more+", n, last, FALSE AS several", moreMoved+", n, last, several"
+	}
+	err := a.exec(fmt.Sprintf(`CREATE TEMPORARY TABLE stays AS
+		SELECT key, CASE WHEN low = high THEN %s END AS arm, first%s
+		FROM (SELECT key, min(unit) AS low, max(unit) AS high, min(time) AS first, max(time) AS last, count(*) AS n
+			FROM (SELECT key, time, %s AS unit FROM impressions WHERE %s) AS seen GROUP BY key) AS keys
+		WHERE low <> high OR arm IS NOT NULL`, a.arm("low"), more, unit, a.seen(false)))
 	statements := []string{
-		fmt.Sprintf(`CREATE TEMPORARY TABLE stays AS
-			SELECT key, %s AS arm, first, last, n, FALSE AS excluded, FALSE AS several, TRUE AS lead, %s AS entered, %s AS until,
-				CAST(NULL AS TIMESTAMP) AS old_from, CAST(NULL AS TIMESTAMP) AS old_until, low <> high AS moved
-			FROM (SELECT key, min(unit) AS low, max(unit) AS high, min(time) AS first, max(time) AS last, count(*) AS n
-				FROM (SELECT key, time, %s AS unit FROM impressions WHERE %s) AS seen GROUP BY key) AS keys
-			WHERE moved OR arm IS NOT NULL`, a.arm("low"), entered, moment(a.to), unit, a.seen(false)),
-		fmt.Sprintf(`CREATE TEMPORARY TABLE moved AS
+		fmt.Sprintf(`CREATE TEMPORARY TABLE turned AS
 			WITH units AS (
 				SELECT key, unit, min(time) AS first, max(time) AS last, min(seq) AS written, count(*) AS n
-				FROM (SELECT key, time, seq, %s AS unit FROM impressions WHERE %s AND key IN (SELECT key FROM stays WHERE moved)) AS seen
+				FROM (SELECT key, time, seq, %s AS unit FROM impressions WHERE %s AND key IN (SELECT key FROM stays WHERE arm IS NULL)) AS seen
 				GROUP BY key, unit),
 			placed AS (
 				SELECT *, row_number() OVER turns AS place, count(*) OVER (PARTITION BY key) AS units, lead(first) OVER turns AS next_first
@@ -261,41 +266,72 @@ func (a *analysis) stays() error {
 					min(unit // %d) OVER (PARTITION BY key) <> max(unit // %d) OVER (PARTITION BY key) AS several
 				FROM placed),
 			arms AS (
-				SELECT key, %s AS arm, min(first) AS first, max(last) AS last, sum(n) AS n, excluded, several,
+				SELECT key, %s AS arm, min(first) AS first, max(last) AS last, CAST(sum(n) AS BIGINT) AS n, excluded, several,
 					max(CASE WHEN NOT excluded AND place = 1 THEN next_first + %s ELSE %s END) AS until
 				FROM judged WHERE arm IS NOT NULL GROUP BY key, arm, excluded, several)
-			SELECT key, arm, first, last, CAST(n AS BIGINT) AS n, excluded, several, row_number() OVER turns = 1 AS lead, %s AS entered, until,
-				CASE WHEN NOT excluded THEN lag(%s) OVER turns END AS old_from, CASE WHEN NOT excluded THEN lag(until) OVER turns END AS old_until, FALSE AS moved
+			SELECT *, row_number() OVER turns = 1 AS lead, CASE WHEN NOT excluded THEN lag(first - %s) OVER turns END AS old_from,
+				CASE WHEN NOT excluded THEN lag(until) OVER turns END AS old_until
 			FROM arms WINDOW turns AS (PARTITION BY key ORDER BY first, arm)`,
-			unit, a.seen(false), int64(unitBase), int64(unitBase), a.arm("unit"), interval(a.e.Buffer), moment(a.to), entered, begin),
-		"DELETE FROM stays WHERE moved",
-		"INSERT INTO stays SELECT * FROM moved",
-		"DROP TABLE moved",
+			unit, a.seen(false), int64(unitBase), int64(unitBase), a.arm("unit"), interval(a.e.Buffer), moment(a.to), interval(a.e.Buffer)),
+		"DELETE FROM stays WHERE arm IS NULL",
+		"INSERT INTO stays SELECT key, arm, first" + moreMoved + " FROM turned",
+		`CREATE TEMPORARY TABLE moved AS SELECT s.rowid AS id, t.key, t.excluded, t.lead, t.until, t.old_from, t.old_until
+			FROM turned AS t JOIN stays AS s ON s.key = t.key AND s.arm = t.arm`,
+		"DROP TABLE turned",
 	}
 	if a.e.Entry != nil {
 		statements = append(statements, fmt.Sprintf(`CREATE TEMPORARY TABLE entries AS
-			SELECT s.rowid AS id, min(e.time) AS at FROM (SELECT key, time FROM events WHERE %s) AS e JOIN stays AS s ON s.key = e.key
-			WHERE e.time >= s.first - %s AND e.time < s.until GROUP BY s.rowid`, a.did(*a.e.Entry), interval(a.e.Buffer)),
+			SELECT s.rowid AS id, min(e.time) AS at FROM (SELECT key, time FROM events WHERE %s) AS e %s
+			WHERE e.time >= s.first - %s AND e.time < coalesce(v.until, %s) GROUP BY s.rowid`,
+			a.did(*a.e.Entry), joinStays, interval(a.e.Buffer), moment(a.to)),
 			"UPDATE stays SET entered = entries.at FROM entries WHERE entries.id = stays.rowid",
-			`UPDATE stays SET old_from = before.entered FROM stays AS before
-				WHERE before.key = stays.key AND before.lead AND NOT stays.lead AND stays.old_until IS NOT NULL`,
+			`UPDATE moved SET old_from = leads.entered FROM (
+				SELECT v.key, s.entered FROM moved AS v JOIN stays AS s ON s.rowid = v.id WHERE v.lead) AS leads
+				WHERE leads.key = moved.key AND moved.old_until IS NOT NULL`,
 			"DROP TABLE entries")
 	}
 	for _, text := range statements {
-		if err := a.exec(text); err != nil {
-			return fmt.Errorf("find who was exposed: %w", err)
+		if err == nil {
+			err = a.exec(text)
 		}
+	}
+	if err != nil {
+		return fmt.Errorf("find who was exposed: %w", err)
 	}
 	return nil
 }
 
-// SQL for conditions on an event e of a stay s.
-const (
-	inWindow = "NOT s.excluded AND e.time >= s.entered AND e.time < s.until"
-	// countedOnce is inWindow, but only in the first of two windows that an
-	// event is in.
-	countedOnce = inWindow + " AND NOT coalesce(e.time >= s.old_from AND e.time < s.old_until, FALSE)"
-)
+// joinStays is SQL that joins events e with their stays s, and these with what
+// moved says of them (v).
+const joinStays = "JOIN stays AS s ON s.key = e.key LEFT JOIN moved AS v ON v.id = s.rowid"
+
+// begins is SQL for when what a stay s does begins to count.
+func (a *analysis) begins() string {
+	if a.e.Entry != nil {
+		return "s.entered"
+	}
+	return "s.first - " + interval(a.e.Buffer)
+}
+
+// isIn is the condition under which a stay s is in its arm.
+func (a *analysis) isIn() string {
+	if a.e.Entry != nil {
+		return "s.entered IS NOT NULL"
+	}
+	return "TRUE"
+}
+
+// inWindow is the condition under which an event counts for a stay; all events
+// that are read are before a.to.
+func (a *analysis) inWindow() string {
+	return "e.time >= " + a.begins() + " AND (v.id IS NULL OR NOT v.excluded AND e.time < v.until)"
+}
+
+// countedOnce is inWindow, but only in the first of two windows that an event
+// is in.
+func (a *analysis) countedOnce() string {
+	return a.inWindow() + " AND NOT coalesce(e.time >= v.old_from AND e.time < v.old_until, FALSE)"
+}
 
 // hold keeps the database open until release is called. The context ends a
 // while after Close has begun.

@@ -13,7 +13,7 @@ import (
 func (s *Store) Exposures(ctx context.Context, e store.Exposure) (store.ExposureReport, error) {
 	var r store.ExposureReport
 	err := s.analysis(ctx, e, nil, func(a *analysis) error {
-		if err := a.stays(); err != nil {
+		if err := a.stays(true); err != nil {
 			return err
 		}
 		for _, part := range []func(*store.ExposureReport) error{a.rulesAndVersions, a.keys, a.days, a.eventsOfKeys} {
@@ -64,8 +64,8 @@ func (a *analysis) keys(r *store.ExposureReport) error {
 	for i, treatment := range a.e.Treatments {
 		r.Arms[i].Treatment = treatment
 	}
-	err := a.query(`SELECT arm, count(*) FILTER (NOT excluded), count(*) FILTER (excluded), CAST(sum(n) AS BIGINT), min(first), max(last)
-		FROM stays WHERE entered IS NOT NULL GROUP BY arm`, func(rows *sql.Rows) error {
+	err := a.query(`SELECT s.arm, count(*) FILTER (NOT coalesce(v.excluded, FALSE)), count(*) FILTER (v.excluded), CAST(sum(s.n) AS BIGINT), min(s.first), max(s.last)
+		FROM stays AS s LEFT JOIN moved AS v ON v.id = s.rowid WHERE `+a.isIn()+" GROUP BY s.arm", func(rows *sql.Rows) error {
 		var i int
 		var arm store.ArmExposure
 		var first, last time.Time
@@ -85,9 +85,8 @@ func (a *analysis) keys(r *store.ExposureReport) error {
 	if err != nil {
 		return fmt.Errorf("count the keys: %w", err)
 	}
-	// Only keys with several rows are counted by key: the others are one.
-	err = a.query(`SELECT count(*), count(*) FILTER (several), count(*) FILTER (excluded) FROM (
-		SELECT any_value(several) AS several, any_value(excluded) AS excluded FROM stays WHERE entered IS NOT NULL GROUP BY key) AS keys`,
+	err = a.query(fmt.Sprintf(`SELECT count(*) FILTER (v.id IS NULL) + count(DISTINCT v.key), count(DISTINCT v.key) FILTER (s.several), count(DISTINCT v.key) FILTER (v.excluded)
+		FROM stays AS s LEFT JOIN moved AS v ON v.id = s.rowid WHERE %s`, a.isIn()),
 		func(rows *sql.Rows) error { return rows.Scan(&r.Keys, &r.InSeveral, &r.Excluded) })
 	if err != nil {
 		return fmt.Errorf("count the keys: %w", err)
@@ -96,8 +95,8 @@ func (a *analysis) keys(r *store.ExposureReport) error {
 }
 
 func (a *analysis) days(r *store.ExposureReport) error {
-	err := a.query(`SELECT date_trunc('day', first) AS day, arm, count(*) FROM stays WHERE NOT excluded AND entered IS NOT NULL
-		GROUP BY day, arm ORDER BY day, arm`, func(rows *sql.Rows) error {
+	err := a.query(`SELECT date_trunc('day', s.first) AS day, s.arm AS arm, count(*) FROM stays AS s LEFT JOIN moved AS v ON v.id = s.rowid
+		WHERE NOT coalesce(v.excluded, FALSE) AND `+a.isIn()+" GROUP BY day, arm ORDER BY day, arm", func(rows *sql.Rows) error {
 		var day time.Time
 		var arm int
 		var keys int64
@@ -118,14 +117,16 @@ func (a *analysis) days(r *store.ExposureReport) error {
 
 // eventsOfKeys sums, in one pass, what the events of the keys say.
 func (a *analysis) eventsOfKeys(r *store.ExposureReport) error {
-	err := a.query(fmt.Sprintf(`SELECT count(*) FILTER (did), CAST(coalesce(sum(before), 0) AS BIGINT), CAST(coalesce(sum(late), 0) AS BIGINT), CAST(coalesce(sum(events), 0) AS BIGINT)
-		FROM (SELECT bool_or(e.time >= s.entered AND e.time < s.until) AS did,
+	err := a.query(fmt.Sprintf(`WITH earliest AS (
+			SELECT v.id, row_number() OVER (PARTITION BY v.key ORDER BY s.first, s.arm) AS place FROM moved AS v JOIN stays AS s ON s.rowid = v.id WHERE %[7]s)
+		SELECT count(*) FILTER (did), CAST(coalesce(sum(before), 0) AS BIGINT), CAST(coalesce(sum(late), 0) AS BIGINT), CAST(coalesce(sum(events), 0) AS BIGINT)
+		FROM (SELECT bool_or(e.time >= s.begins AND e.time < coalesce(s.until, %[5]s)) AS did,
 				count(*) FILTER (s.earliest AND e.time >= %[1]s AND e.time < %[2]s AND e.time < s.first - %[3]s) AS before,
 				count(*) FILTER (s.earliest AND e.received_at > e.time + INTERVAL 1 HOUR) AS late, count(*) FILTER (s.earliest) AS events
 			FROM (SELECT key, time, received_at FROM events WHERE %[4]s) AS e
-			JOIN (SELECT key, first, entered, until, row_number() OVER (PARTITION BY key ORDER BY first, arm) = 1 AS earliest
-				FROM stays WHERE entered IS NOT NULL) AS s ON s.key = e.key
-			GROUP BY s.key) AS keys`, moment(a.e.From), moment(a.e.To), interval(a.e.Buffer), a.anyEvent()),
+			JOIN (SELECT s.key, s.first, %[6]s AS begins, v.until, v.id IS NULL OR v.id IN (SELECT id FROM earliest WHERE place = 1) AS earliest
+				FROM stays AS s LEFT JOIN moved AS v ON v.id = s.rowid WHERE %[7]s) AS s ON s.key = e.key
+			GROUP BY s.key) AS keys`, moment(a.e.From), moment(a.e.To), interval(a.e.Buffer), a.anyEvent(), moment(a.to), a.begins(), a.isIn()),
 		func(rows *sql.Rows) error {
 			return rows.Scan(&r.WithEvents, &r.EventsBefore, &r.LateEvents, &r.EventsOfKeys)
 		})

@@ -3,7 +3,6 @@ package duckdb
 import (
 	"database/sql"
 	"fmt"
-	"math"
 	"strings"
 
 	"causeway/internal/store"
@@ -66,11 +65,11 @@ func (a *analysis) metrics(queries []store.MetricQuery) ([]store.MetricResult, e
 		}
 		m.numerator = passOf(q.Event.EventType, after != "" || m.daily() || q.Dimension != "")
 		m.numerator.after, m.numerator.dimension, m.numerator.daily = after, q.Dimension, m.daily()
-		m.numerator.add(m)
+		m.numerator.add(a, m)
 		if q.Kind == store.MetricRatio {
 			m.denominator = passOf(q.Denominator.EventType, after != "")
 			m.denominator.after = after
-			m.denominator.addCount(m.column+"d", *q.Denominator)
+			m.denominator.addCount(a, m.column+"d", *q.Denominator)
 		}
 	}
 	for _, p := range passes {
@@ -78,7 +77,7 @@ func (a *analysis) metrics(queries []store.MetricQuery) ([]store.MetricResult, e
 			return nil, fmt.Errorf("read the events: %w", err)
 		}
 	}
-	inTotal, err := a.inTotal()
+	inTotal, err := a.count("stays AS s WHERE " + a.isIn())
 	if err != nil {
 		return nil, err
 	}
@@ -100,8 +99,8 @@ func (m *measured) valued() bool { return m.Kind == store.MetricSum || m.Kind ==
 // whoHasDone makes the table of the stays in which a metric's HasDone was done.
 func (a *analysis) whoHasDone(m *measured) error {
 	err := a.exec(fmt.Sprintf(`CREATE TEMPORARY TABLE %s AS SELECT s.rowid AS id, min(e.time) AS at
-		FROM (SELECT key, time FROM events WHERE %s) AS e JOIN stays AS s ON s.key = e.key WHERE %s GROUP BY s.rowid`,
-		m.done, a.did(*m.HasDone), inWindow))
+		FROM (SELECT key, time FROM events WHERE %s) AS e %s WHERE %s GROUP BY s.rowid`,
+		m.done, a.did(*m.HasDone), joinStays, a.inWindow()))
 	if err != nil {
 		return fmt.Errorf("find who has done %s: %w", m.HasDone.EventType, err)
 	}
@@ -109,11 +108,11 @@ func (a *analysis) whoHasDone(m *measured) error {
 }
 
 // counts is the condition under which an event counts for a stay.
-func (p *pass) counts() string {
+func (p *pass) counts(a *analysis) string {
 	if p.after == "" {
-		return inWindow
+		return a.inWindow()
 	}
-	return inWindow + " AND coalesce(e.time > d.at, FALSE)"
+	return a.inWindow() + " AND coalesce(e.time > d.at, FALSE)"
 }
 
 // matching adds a filter's column and gives its name in the pass.
@@ -128,32 +127,32 @@ func (p *pass) matching(column string, m store.EventMatch) string {
 }
 
 // addCount adds the column that counts events.
-func (p *pass) addCount(column string, m store.EventMatch) {
+func (p *pass) addCount(a *analysis, column string, m store.EventMatch) {
 	filter := p.matching(column+"f", m)
-	p.sums = append(p.sums, fmt.Sprintf("count(*) FILTER (%s AND %s) AS %s", filter, p.counts(), column))
+	p.sums = append(p.sums, fmt.Sprintf("count(*) FILTER (%s AND %s) AS %s", filter, p.counts(a), column))
 }
 
 // add adds what a metric needs of its events: how many (n), how many have a
 // value (v) and its sum (x), and for the funnel all (e) and each once (o).
-func (p *pass) add(m *measured) {
+func (p *pass) add(a *analysis, m *measured) {
 	c := m.column
 	filter := p.matching(c+"f", m.Event)
 	column := func(aggregate, where, name string) {
 		p.sums = append(p.sums, fmt.Sprintf("%s FILTER (%s AND %s) AS %s%s", aggregate, filter, where, c, name))
 	}
-	column("count(*)", p.counts(), "n")
-	column("count(*)", "s.lead", "e")
-	column("count(*)", countedOnce, "o")
+	column("count(*)", p.counts(a), "n")
+	column("count(*)", "coalesce(v.lead, TRUE)", "e")
+	column("count(*)", a.countedOnce(), "o")
 	if m.valued() {
 		p.inner = append(p.inner, propertyNumber(m.Value)+" AS "+c+"value")
-		column("sum(e."+c+"value)", p.counts(), "x")
-		column("count(e."+c+"value)", p.counts(), "v")
+		column("sum(e."+c+"value)", p.counts(a), "x")
+		column("count(e."+c+"value)", p.counts(a), "v")
 	}
 }
 
 // statement makes the table of a pass.
 func (p *pass) statement(a *analysis) string {
-	inner, by, join := append([]string{"key", "time"}, p.inner...), []string{"s.rowid AS id"}, ""
+	inner, by, join := append([]string{"key", "time"}, p.inner...), []string{"s.rowid AS id", "s.arm AS arm"}, ""
 	if p.dimension != "" {
 		inner = append(inner, propertyText(p.dimension)+" AS dimension")
 		by = append(by, "e.dimension AS dimension")
@@ -165,14 +164,14 @@ func (p *pass) statement(a *analysis) string {
 		join = fmt.Sprintf(" LEFT JOIN %s AS d ON d.id = s.rowid", p.after)
 	}
 	where := a.anyEvent() + fmt.Sprintf(" AND event_type = %d AND (%s)", p.eventType, strings.Join(p.filters, " OR "))
-	return fmt.Sprintf("CREATE TEMPORARY TABLE %s AS SELECT %s, %s FROM (SELECT %s FROM events WHERE %s) AS e JOIN stays AS s ON s.key = e.key%s GROUP BY ALL",
-		p.table, strings.Join(by, ", "), strings.Join(p.sums, ", "), strings.Join(inner, ", "), where, join)
+	return fmt.Sprintf("CREATE TEMPORARY TABLE %s AS SELECT %s, %s FROM (SELECT %s FROM events WHERE %s) AS e %s%s GROUP BY ALL",
+		p.table, strings.Join(by, ", "), strings.Join(p.sums, ", "), strings.Join(inner, ", "), where, joinStays, join)
 }
 
-// inTotal is how many keys each arm has.
-func (a *analysis) inTotal() ([]int64, error) {
+// count counts keys by arm. from is SQL with the columns arm and rows to count.
+func (a *analysis) count(from string) ([]int64, error) {
 	counts := make([]int64, len(a.treatments))
-	err := a.query("SELECT arm, count(*) FROM stays WHERE entered IS NOT NULL GROUP BY arm", func(rows *sql.Rows) error {
+	err := a.query("SELECT arm, count(*) FROM "+from+" GROUP BY arm", func(rows *sql.Rows) error {
 		var arm int
 		var n int64
 		err := rows.Scan(&arm, &n)
@@ -187,10 +186,33 @@ func (a *analysis) inTotal() ([]int64, error) {
 	return counts, nil
 }
 
-func (a *analysis) result(m *measured, inTotal []int64) (r store.MetricResult, err error) {
-	if r.Arms, err = a.arms(m, inTotal, "TRUE"); err != nil {
-		return r, err
+// sampled is how many keys of each arm contribute, if only a zero; nil: those
+// that have a row in the metric's pass.
+func (a *analysis) sampled(m *measured) ([]int64, error) {
+	if m.Kind == store.MetricAverage {
+		return nil, nil
 	}
+	from := "stays AS s LEFT JOIN moved AS v ON v.id = s.rowid"
+	if m.Kind == store.MetricRatio {
+		from = fmt.Sprintf("%s AS s", m.denominator.table)
+	}
+	where := a.isIn() + " AND NOT coalesce(v.excluded, FALSE)"
+	id := "s.rowid"
+	if m.Kind == store.MetricRatio { // what is counted there was in a window
+		where, id = "s."+m.column+"d > 0", "s.id"
+	}
+	return a.count(from + " WHERE " + where + m.hasDone(id))
+}
+
+// hasDone is the condition of the metric's HasDone, after another.
+func (m *measured) hasDone(id string) string {
+	if m.done == "" {
+		return ""
+	}
+	return fmt.Sprintf(" AND %s IN (SELECT id FROM %s)", id, m.done)
+}
+
+func (a *analysis) result(m *measured, inTotal []int64) (r store.MetricResult, err error) {
 	one := func(to ...any) func(*sql.Rows) error { return func(rows *sql.Rows) error { return rows.Scan(to...) } }
 	if err := a.query("SELECT count(*) FROM events WHERE "+a.did(m.Event), one(&r.Events)); err != nil {
 		return r, fmt.Errorf("count the events: %w", err)
@@ -199,21 +221,49 @@ func (a *analysis) result(m *measured, inTotal []int64) (r store.MetricResult, e
 	if err := a.query(funnel, one(&r.EventsOfExposed, &r.EventsInWindow)); err != nil {
 		return r, fmt.Errorf("count the events: %w", err)
 	}
-	if m.Dimension != "" {
-		r.Dimensions, err = a.dimensions(m, inTotal)
+	sampled, err := a.sampled(m)
+	if err != nil {
+		return r, err
 	}
-	return r, err
+	whole, err := a.moments(m, "0", "TRUE", inTotal, sampled, 1)
+	if err != nil {
+		return r, err
+	}
+	r.Arms = whole[0]
+	if m.Dimension == "" {
+		return r, nil
+	}
+	values, err := a.dimensionValues(m)
+	if err != nil {
+		return r, err
+	}
+	// The place of a value is that in the list, and that of the others behind it.
+	place := "CASE dimension"
+	for i, value := range values[:min(len(values), maxDimensionValues)] {
+		r.Dimensions = append(r.Dimensions, store.DimensionArms{Value: value})
+		place += fmt.Sprintf(" WHEN %s THEN %d", literal(value), i)
+	}
+	if len(values) > maxDimensionValues {
+		r.Dimensions = append(r.Dimensions, store.DimensionArms{Value: "Others"})
+	}
+	if len(values) == 0 {
+		return r, nil
+	}
+	parts, err := a.moments(m, fmt.Sprintf("%s ELSE %d END", place, maxDimensionValues), "dimension IS NOT NULL", inTotal, sampled, len(r.Dimensions))
+	if err != nil {
+		return r, err
+	}
+	for i := range r.Dimensions {
+		r.Dimensions[i].Arms = parts[i]
+	}
+	return r, nil
 }
 
-// dimensions measures each of the frequent values by itself, and the others together.
-func (a *analysis) dimensions(m *measured, inTotal []int64) ([]store.DimensionArms, error) {
-	measuredKeys := ""
-	if m.done != "" {
-		measuredKeys = " AND id IN (SELECT id FROM " + m.done + ")"
-	}
+// dimensionValues lists the most frequent values, one more than are told apart.
+func (a *analysis) dimensionValues(m *measured) ([]string, error) {
 	var values []string
 	err := a.query(fmt.Sprintf(`SELECT dimension FROM %s WHERE dimension IS NOT NULL%s GROUP BY dimension HAVING sum(%sn) > 0
-		ORDER BY sum(%sn) DESC, dimension LIMIT %d`, m.numerator.table, measuredKeys, m.column, m.column, maxDimensionValues+1),
+		ORDER BY sum(%sn) DESC, dimension LIMIT %d`, m.numerator.table, m.hasDone("id"), m.column, m.column, maxDimensionValues+1),
 		func(rows *sql.Rows) error {
 			var value string
 			err := rows.Scan(&value)
@@ -223,73 +273,50 @@ func (a *analysis) dimensions(m *measured, inTotal []int64) ([]store.DimensionAr
 	if err != nil {
 		return nil, fmt.Errorf("list the values of %q: %w", m.Dimension, err)
 	}
-	list := []store.DimensionArms{}
-	add := func(value, where string) error {
-		arms, err := a.arms(m, inTotal, where)
-		list = append(list, store.DimensionArms{Value: value, Arms: arms})
-		return err
-	}
-	var quoted []string
-	for _, value := range values[:min(len(values), maxDimensionValues)] {
-		quoted = append(quoted, literal(value))
-		if err := add(value, "dimension = "+literal(value)); err != nil {
-			return nil, err
-		}
-	}
-	if len(values) > maxDimensionValues {
-		if err := add("Others", "dimension NOT IN ("+strings.Join(quoted, ", ")+")"); err != nil {
-			return nil, err
-		}
-	}
-	return list, nil
+	return values, nil
 }
 
-// contributions is SQL for what each stay contributes, as columns arm and x.
-// where selects among the rows of the metric's pass.
-func (m *measured) contributions(where string) string {
+// contributions is SQL for what stays contribute that did anything, as columns
+// place, arm and x. place is SQL over the rows of the metric's pass, and where
+// selects among them.
+func (m *measured) contributions(place, where string) string {
 	c := m.column
-	sums := "id, sum(" + c + "n) AS n"
+	sums := fmt.Sprintf("sum(%[1]sn) AS n", c)
 	if m.valued() {
-		sums += ", sum(" + c + "x) AS x, sum(" + c + "v) AS v"
+		sums += fmt.Sprintf(", sum(%[1]sx) AS x, sum(%[1]sv) AS v", c)
 	}
-	total := "coalesce(p.n, 0)"
-	if m.Kind == store.MetricSum {
-		total = "coalesce(p.x, 0)"
-	}
-	pass := fmt.Sprintf("SELECT %s FROM %s WHERE %s GROUP BY id", sums, m.numerator.table, where)
-	if m.numerator.dimension == "" && !m.numerator.daily { // rows are one for each id
-		pass = fmt.Sprintf("SELECT id, %[1]sn AS n", c)
-		if m.valued() {
-			pass += fmt.Sprintf(", %[1]sx AS x, %[1]sv AS v", c)
-		}
-		pass += " FROM " + m.numerator.table
-	}
-	if m.daily() {
+	where = fmt.Sprintf("(%s) AND %sn > 0%s", where, c, m.hasDone("id"))
+	rows := fmt.Sprintf("SELECT %s AS place, id, arm, %s FROM %s WHERE %s GROUP BY ALL", place, sums, m.numerator.table, where)
+	switch {
+	case m.daily():
 		day := "n"
 		if m.Kind == store.MetricSum {
-			day = "x"
+			day = "coalesce(x, 0)"
 		}
-		pass = fmt.Sprintf("SELECT id, sum(%s) AS n, sum(%s) AS x FROM (SELECT %s FROM %s WHERE %s GROUP BY id, day) AS days GROUP BY id",
-			m.capped("n"), m.capped(day), sums, m.numerator.table, where)
+		rows = fmt.Sprintf(`SELECT place, id, arm, sum(%[1]s) AS n, sum(%[1]s) AS x FROM (
+			SELECT %[2]s AS place, id, arm, day, %[3]s FROM %[4]s WHERE %[5]s GROUP BY ALL) AS days GROUP BY ALL`,
+			m.capped("CAST("+day+" AS DOUBLE)"), place, sums, m.numerator.table, where)
+	case m.numerator.dimension == "": // one row for each id
+		rows = fmt.Sprintf("SELECT %s AS place, id, arm, %s FROM %s WHERE %s", place, strings.ReplaceAll(strings.ReplaceAll(sums, "sum(", ""), ")", ""), m.numerator.table, where)
 	}
-	x, keep, join := m.capped("CAST("+total+" AS DOUBLE)"), "", ""
+	x, join, keep := "", "", "TRUE"
 	switch m.Kind {
+	case store.MetricCount:
+		x = "CAST(n AS DOUBLE)"
+	case store.MetricSum:
+		x = "coalesce(x, 0)"
 	case store.MetricAverage:
-		x, keep = m.capped("p.x / p.v"), " AND p.v > 0"
+		x, keep = "x / v", "v > 0"
 	case store.MetricRatio:
-		x, keep = m.capped(fmt.Sprintf("CAST(%s AS DOUBLE) / q.%sd", total, c)), fmt.Sprintf(" AND q.%sd > 0", c)
-		join = fmt.Sprintf(" JOIN %s AS q ON q.id = s.rowid", m.denominator.table)
+		x, keep = fmt.Sprintf("CAST(n AS DOUBLE) / q.%sd", c), fmt.Sprintf("q.%sd > 0", c)
+		join = fmt.Sprintf(" JOIN %s AS q ON q.id = p.id", m.denominator.table)
 	case store.MetricPercent:
-		x = "CASE WHEN " + total + " > 0 THEN 1.0 ELSE 0.0 END"
+		x = "CAST(1 AS DOUBLE)"
 	}
-	if m.daily() { // capped already
-		x = "CAST(" + total + " AS DOUBLE)"
+	if !m.daily() && m.Kind != store.MetricPercent {
+		x = m.capped(x)
 	}
-	if m.done != "" {
-		join += fmt.Sprintf(" JOIN %s AS d ON d.id = s.rowid", m.done)
-	}
-	return fmt.Sprintf("SELECT s.arm AS arm, CAST(%s AS DOUBLE) AS x FROM stays AS s%s LEFT JOIN (%s) AS p ON p.id = s.rowid WHERE NOT s.excluded AND s.entered IS NOT NULL%s",
-		x, join, pass, keep)
+	return fmt.Sprintf("SELECT p.place AS place, p.arm AS arm, %s AS x FROM (%s) AS p%s WHERE %s", x, rows, join, keep)
 }
 
 // capped is SQL for x with the metric's cap. What is no number stays none.
@@ -297,56 +324,5 @@ func (m *measured) capped(x string) string {
 	if m.Cap == 0 {
 		return x
 	}
-	return fmt.Sprintf("CASE WHEN %[1]s > %[2]s AND NOT isnan(CAST(%[1]s AS DOUBLE)) THEN %[2]s ELSE %[1]s END", x, numeral(m.Cap))
-}
-
-// The squares of numbers up to largest are in the range of float64, also
-// summed. Where there are larger ones, an arm is computed in units of 2^600.
-const (
-	largest   = 1e140
-	unitOfBig = 600
-)
-
-// arms computes the moments of each arm.
-func (a *analysis) arms(m *measured, inTotal []int64, where string) ([]store.Arm, error) {
-	arms := make([]store.Arm, len(a.e.Treatments))
-	for i, treatment := range a.e.Treatments {
-		arms[i] = store.Arm{Treatment: treatment, InTotal: inTotal[i], Excluded: inTotal[i]}
-	}
-	text := fmt.Sprintf(`WITH xs AS MATERIALIZED (%s),
-		units AS (SELECT arm, CASE WHEN max(abs(x)) FILTER (isfinite(x)) > %s THEN pow(2.0, -%d) ELSE 1.0 END AS unit FROM xs GROUP BY arm)
-		SELECT xs.arm, count(*), count(*) FILTER (NOT isfinite(x)), any_value(unit), avg(x * unit), var_pop(x * unit) FILTER (isfinite(x)),
-			sum(x * unit), min(x), max(x), quantile_cont(x, 0.5), quantile_cont(x, 0.95)
-		FROM xs JOIN units ON units.arm = xs.arm GROUP BY xs.arm`, m.contributions(where), numeral(largest), unitOfBig)
-	err := a.query(text, func(rows *sql.Rows) error {
-		var i int
-		var n, bad int64
-		var unit, mean, variance, sum, least, most, p50, p95 sql.NullFloat64
-		if err := rows.Scan(&i, &n, &bad, &unit, &mean, &variance, &sum, &least, &most, &p50, &p95); err != nil {
-			return err
-		}
-		arm := &arms[i]
-		arm.N, arm.Excluded = n, arm.InTotal-n
-		scale := 1 / unit.Float64
-		full := store.Arm{Treatment: arm.Treatment, InTotal: arm.InTotal, Excluded: arm.Excluded, N: n,
-			Mean: mean.Float64 * scale, M2: variance.Float64 * float64(n) * scale * scale, Sum: sum.Float64 * scale,
-			Min: least.Float64, Max: most.Float64, P50: p50.Float64, P95: p95.Float64}
-		if arm.Overflow = bad > 0 || !finite(full.Mean, full.M2, full.Sum, full.Min, full.Max, full.P50, full.P95); !arm.Overflow {
-			*arm = full
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("compute the moments: %w", err)
-	}
-	return arms, nil
-}
-
-func finite(numbers ...float64) bool {
-	for _, n := range numbers {
-		if math.IsNaN(n) || math.IsInf(n, 0) {
-			return false
-		}
-	}
-	return true
+	return fmt.Sprintf("CASE WHEN %[1]s > %[2]s AND NOT isnan(%[1]s) THEN %[2]s ELSE %[1]s END", x, numeral(m.Cap))
 }
