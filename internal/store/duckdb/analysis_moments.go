@@ -48,8 +48,8 @@ func (a *analysis) moments(m *measured, place, where string, inTotal, sampled []
 	text := fmt.Sprintf(`WITH xs AS MATERIALIZED (%s),
 		units AS (SELECT place, arm, CASE WHEN max(abs(x)) FILTER (isfinite(x)) > %s THEN pow(2.0, -%d) ELSE 1.0 END AS unit FROM xs GROUP BY place, arm),
 		sums AS (
-			SELECT xs.place, xs.arm, %s AS n, count(*) AS listed, count(*) FILTER (NOT isfinite(x)) AS bad, any_value(unit) AS unit, avg(x * unit) AS mean,
-				var_pop(x * unit) FILTER (isfinite(x)) AS variance, sum(x * unit) AS total, min(x) AS least, max(x) AS most,
+			SELECT xs.place, xs.arm, %s AS n, count(*) AS listed, count(*) FILTER (NOT isfinite(x)) AS bad, any_value(unit) AS unit, favg(x * unit) AS mean,
+				var_pop(x * unit) FILTER (isfinite(x)) AS variance, fsum(x * unit) AS total, min(x) AS least, max(x) AS most,
 				count(*) FILTER (x < 0) AS below, list_sort(list(x)) AS sorted
 			FROM xs JOIN units ON units.place = xs.place AND units.arm = xs.arm GROUP BY xs.place, xs.arm)
 		SELECT place, arm, n, listed, bad, unit, mean, variance, total, least, most, %s, %s, %s, %s FROM sums`,
