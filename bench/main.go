@@ -53,6 +53,7 @@ type options struct {
 	duration time.Duration
 	down     time.Duration
 	kills    int
+	history  int // events of the row query
 	rate     float64
 	conns    int
 	batch    int
@@ -76,11 +77,12 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.DurationVar(&o.duration, "duration", 10*time.Second, "how long each load lasts")
 	flags.DurationVar(&o.down, "down", 15*time.Second, "how long Segment is down in the row down (the target speaks of 10m)")
 	flags.IntVar(&o.kills, "kills", 5, "how often the server is killed in the row kill (the target speaks of 20)")
+	flags.IntVar(&o.history, "history", 2_000_000, "events of the row query, with a quarter as many impressions (the target speaks of 20000000: minutes, and 10 GB of disk with PostgreSQL)")
 	flags.Float64Var(&o.rate, "rate", 100_000, "calls a second of the row batch; with --against, of the load. 0: as many as the server takes")
 	flags.IntVar(&o.conns, "connections", 64, "connections of the loads with one call a request; batches use half")
 	flags.IntVar(&o.batch, "batch", 100, "with --against: items in one request; 1 sends single calls where the form has them")
 	flags.IntVar(&o.stock, "events", 5_000_000, "how many events the row console looks at")
-	flags.BoolVar(&o.quick, "quick", false, "a first impression: loads of 3 s, Segment down for 5 s, 2 kills")
+	flags.BoolVar(&o.quick, "quick", false, "a first impression: loads of 3 s, Segment down for 5 s, 2 kills, 400,000 events of history")
 	flags.BoolVar(&o.asJSON, "json", false, "print JSON instead of a table")
 	flags.StringVar(&o.data, "data", os.TempDir(), "where the servers' folders are made; must be on a disk")
 	flags.StringVar(&o.binary, "binary", "", "a causeway command to measure; empty: built from this module")
@@ -96,12 +98,15 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		return o, fmt.Errorf("what is %q? bench takes flags only", flags.Arg(0))
 	}
 	if o.quick {
-		o.duration, o.down, o.kills = 3*time.Second, 5*time.Second, 2
+		o.duration, o.down, o.kills, o.history = 3*time.Second, 5*time.Second, 2, 400_000
 	}
 	set := map[string]bool{}
 	flags.Visit(func(f *flag.Flag) { set[f.Name] = true })
 	if o.against != "" && !set["rate"] {
 		o.rate = 0
+	}
+	if o.history < 1000 || o.history > 100_000_000 {
+		return o, errors.New("--history is 1000 to 100000000")
 	}
 	if o.conns < 2 || o.batch < 1 || o.duration < time.Second {
 		return o, errors.New("--connections is at least 2, --batch at least 1, --duration at least 1s")
@@ -120,12 +125,12 @@ func rowTable() []row {
 	return []row{
 		{"single", (*bench).single}, {"latency", (*bench).latency}, {"batch", (*bench).batch}, {"memory", nil},
 		{"visible", (*bench).visible}, {"outgoing", (*bench).outgoing}, {"down", (*bench).down}, {"kill", (*bench).kill},
-		{"console", (*bench).console},
+		{"console", (*bench).console}, {"query", (*bench).query},
 	}
 }
 
 // byName are rows that take minutes, and are measured only when asked for.
-var byName = []string{"console"}
+var byName = []string{"console", "query"}
 
 func rowNames() (names []string) {
 	for _, r := range rowTable() {
