@@ -40,7 +40,7 @@ const configuration = `projects:
 // rig is a pipeline with real streams, a real store and a real catalog in one
 // folder, which can be closed and opened again.
 type rig struct {
-	t       *testing.T
+	t       testing.TB
 	folder  string
 	streams *stream.Streams
 	store   *duckdb.Store
@@ -50,7 +50,7 @@ type rig struct {
 	stop func()
 }
 
-func newRig(t *testing.T) *rig {
+func newRig(t testing.TB) *rig {
 	r := &rig{t: t, folder: t.TempDir()}
 	r.open()
 	r.apply(configuration)
