@@ -237,7 +237,7 @@ func (s *Streams) eachPage(ctx context.Context, name string, from, to uint64, vi
 
 // keptHeaders are those that mean something after a restore. The others are of
 // the publish that was, or of the answer that the message was read from.
-var keptHeaders = []string{originHeader, completeHeader, coveredHeader, replayHeader, "KV-Operation", jetstream.MsgRollup}
+var keptHeaders = []string{originHeader, completeHeader, coveredHeader, sumHeader, replayHeader, "KV-Operation", jetstream.MsgRollup}
 
 func messagesOf(page []stored) []Message {
 	list := make([]Message, len(page))

@@ -2,6 +2,8 @@ package stream
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,6 +24,7 @@ const (
 	originHeader   = "Causeway-Origin"   // the frame the calls came from
 	completeHeader = "Causeway-Complete" // the newest origin that is published whole, this message included
 	coveredHeader  = "Causeway-Covered"  // how many of origin's calls are published, this message included
+	sumHeader      = "Causeway-Sum"      // of those calls: a count says nothing when origin's calls are others the next time
 	replayHeader   = "Causeway-Replay"   // present on replayed calls; the marks above are then as they were before
 )
 
@@ -29,6 +32,7 @@ const (
 type mark struct {
 	origin, complete uint64
 	covered          int
+	sum              string
 	replay           bool
 }
 
@@ -37,6 +41,7 @@ func (m mark) headers() nats.Header {
 	h.Set(originHeader, strconv.FormatUint(m.origin, 10))
 	h.Set(completeHeader, strconv.FormatUint(m.complete, 10))
 	h.Set(coveredHeader, strconv.Itoa(m.covered))
+	h.Set(sumHeader, m.sum)
 	if m.replay {
 		h.Set(replayHeader, "1")
 	}
@@ -48,6 +53,7 @@ func readMark(h nats.Header) (m mark, err error) {
 	m.origin, errs[0] = strconv.ParseUint(h.Get(originHeader), 10, 64)
 	m.complete, errs[1] = strconv.ParseUint(h.Get(completeHeader), 10, 64)
 	m.covered, errs[2] = strconv.Atoi(h.Get(coveredHeader))
+	m.sum = h.Get(sumHeader)
 	m.replay = h.Get(replayHeader) != ""
 	return m, errors.Join(errs[:]...)
 }
@@ -114,8 +120,10 @@ func (s *Streams) outbox(ctx context.Context, source string) (*outbox, error) {
 
 // PublishOutbound makes the calls that frame origin gave rise to durable in
 // the source's outbound stream, in order. Publishing the same origin again
-// does nothing; one that was cut short is completed. Origins must not go back:
-// one older than LastOrigin counts as published. No calls: no-op.
+// does nothing; one that was cut short is completed, or, when it gives rise to
+// other calls by now (a configuration changed), published from its first call:
+// what Segment gets twice then it knows by the messageId. Origins must not go
+// back: one older than LastOrigin counts as published. No calls: no-op.
 //
 // Each publish is a sync; where many small frames give rise to calls it is
 // cheaper to publish them together, under the last of the frames.
@@ -129,25 +137,28 @@ func (s *Streams) PublishOutbound(ctx context.Context, source string, origin uin
 		switch {
 		case origin <= now.complete:
 			return now, nil, ""
-		case origin != now.origin:
+		case origin != now.origin || now.covered >= len(calls) || now.sum != sumOf(calls[:now.covered]):
 			now = mark{origin: origin, complete: now.complete}
 		}
-		if now.covered >= len(calls) { // the cut-short origin had more calls then
-			part = calls[len(calls)-1:]
-		} else {
-			part = fitting(calls[now.covered:], s.parcelBytes())
-		}
+		part = fitting(calls[now.covered:], s.parcelBytes())
 		next = mark{origin: origin, complete: now.complete, covered: now.covered + len(part)}
-		if next.covered >= len(calls) {
+		next.sum = sumOf(calls[:next.covered])
+		if next.covered == len(calls) {
 			next.complete = origin
 		}
-		return next, part, fmt.Sprintf("origin-%d-%d", origin, next.covered)
+		return next, part, fmt.Sprintf("origin-%d-%d-%s", origin, next.covered, next.sum)
 	}, func(int) {})
 	if err != nil {
 		s.metrics.refuse(outboundPrefix+source, err)
 		return fmt.Errorf("publish the calls of frame %d to %s: %w", origin, source, err)
 	}
 	return nil
+}
+
+// sumOf tells lists of calls apart.
+func sumOf(calls []json.RawMessage) string {
+	sum := sha256.Sum256(encodeCalls(calls))
+	return hex.EncodeToString(sum[:8])
 }
 
 // republish publishes calls that were dead, under their own id, and leaves the

@@ -140,7 +140,7 @@ func TestAnOriginCutShortIsCompleted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if durable, err := s.send(t.Context(), box, mark{origin: 2, complete: 1, covered: 2}, whole[:2], "origin-2-2"); !durable || err != nil {
+	if durable, err := s.send(t.Context(), box, mark{origin: 2, complete: 1, covered: 2, sum: sumOf(whole[:2])}, whole[:2], "origin-2-2"); !durable || err != nil {
 		t.Fatal(durable, err)
 	}
 	s.Close()
@@ -156,6 +156,39 @@ func TestAnOriginCutShortIsCompleted(t *testing.T) {
 	}
 	if diff := cmp.Diff(texts(calls("x", 1), whole), drain(t, outboundTest(t, s, "a"))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// A configuration that changes between the crash and the restart changes what a
+// frame gives rise to: then the count of what was published says nothing.
+func TestAnOriginCutShortThatChangedLosesNothing(t *testing.T) {
+	was := calls("y", 5)
+	for name, becomes := range map[string][]json.RawMessage{
+		"more, in front": append(calls("new", 2), was...),
+		"fewer":          was[2:],
+		"fewer by far":   was[4:],
+		"others":         calls("z", 5),
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := openTest(t, Options{})
+			publishTest(t, s, "a", 1, calls("x", 1))
+			box, err := s.outbox(t.Context(), "a")
+			if err != nil {
+				t.Fatal(err)
+			}
+			cutShort := mark{origin: 2, complete: 1, covered: 3, sum: sumOf(was[:3])}
+			if durable, err := s.send(t.Context(), box, cutShort, was[:3], "origin-2-3-"+cutShort.sum); !durable || err != nil {
+				t.Fatal(durable, err)
+			}
+			publishTest(t, s, "a", 2, becomes)
+			publishTest(t, s, "a", 2, becomes)
+			if last, err := s.LastOrigin(t.Context(), "a"); last != 2 || err != nil {
+				t.Errorf("last origin %d, %v", last, err)
+			}
+			if diff := cmp.Diff(texts(calls("x", 1), was[:3], becomes), drain(t, outboundTest(t, s, "a"))); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 
