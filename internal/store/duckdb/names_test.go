@@ -351,3 +351,34 @@ func TestANewNameIsFoundAsSoonAsItsRowsAre(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// A list reads the names of its rows and not all there are.
+func TestListsAreQuickBesideManyNames(t *testing.T) {
+	s, err := Open(t.Context(), Options{Path: filepath.Join(t.TempDir(), "causeway.duckdb")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	mustWrite(t, s, benchBatch(0, 1000))
+	list := func() time.Duration {
+		least := time.Hour
+		for range 5 {
+			start := time.Now()
+			page, err := s.Calls(t.Context(), store.CallQuery{Environment: "shop/production"})
+			if err != nil || len(page.Items) != 50 {
+				t.Fatalf("%d calls, %v", len(page.Items), err)
+			}
+			least = min(least, time.Since(start))
+		}
+		return least
+	}
+	few := list()
+	if _, err := s.writer.ExecContext(t.Context(), "INSERT INTO names SELECT 1000 + i, 'one of a flood of names ' || i FROM range(300000) AS r(i)"); err != nil {
+		t.Fatal(err)
+	}
+	if many := list(); many > 10*few+100*time.Millisecond {
+		t.Errorf("a list takes %s beside many names, %s beside few", many, few)
+	} else {
+		t.Logf("a list takes %s beside many names, %s beside few", many, few)
+	}
+}

@@ -62,21 +62,29 @@ type list struct {
 }
 
 // query is the text of a query for the newest rows that a filter lets through.
-// Names are joined to these few rows only, and a row whose name is missing
-// shows as an error and does not get lost.
+// Of the names only those of these few rows are read, and once for all columns:
+// there may be millions. A row whose name is missing shows as an error and does
+// not get lost.
 func (l list) query(f filter, limit int) string {
+	page := fmt.Sprintf("SELECT seq, %[1]s, %[2]s FROM %[3]s %[4]s ORDER BY %[1]s DESC, seq DESC LIMIT %[5]d", l.time, l.columns, l.table, f.where(), limit)
+	if len(l.names) == 0 {
+		return page
+	}
 	columns, joins := strings.Split(l.columns, ", "), ""
+	var ids []string
 	for i, column := range columns {
 		if !slices.Contains(l.names, column) {
 			columns[i] = "page." + column
 			continue
 		}
 		columns[i] = column + "_name.text"
-		joins += fmt.Sprintf(" LEFT JOIN names AS %s_name ON %s_name.id = page.%s", column, column, column)
+		ids = append(ids, "SELECT "+column+" AS id FROM page")
+		joins += fmt.Sprintf(" LEFT JOIN texts AS %[1]s_name ON %[1]s_name.id = page.%[1]s", column)
 	}
-	return fmt.Sprintf(`SELECT page.seq, page.%[1]s, %[2]s FROM (
-		SELECT seq, %[1]s, %[3]s FROM %[4]s %[5]s ORDER BY %[1]s DESC, seq DESC LIMIT %[6]d) AS page%[7]s
-		ORDER BY page.%[1]s DESC, page.seq DESC`, l.time, strings.Join(columns, ", "), l.columns, l.table, f.where(), limit, joins)
+	return fmt.Sprintf(`WITH page AS MATERIALIZED (%[1]s),
+		texts AS MATERIALIZED (SELECT id, text FROM names WHERE id IN (%[2]s))
+		SELECT page.seq, page.%[3]s, %[4]s FROM page%[5]s ORDER BY page.%[3]s DESC, page.seq DESC`,
+		page, strings.Join(ids, " UNION "), l.time, strings.Join(columns, ", "), joins)
 }
 
 // page reads one page of a list. scan reads the columns into an item; seq and
