@@ -52,7 +52,7 @@ func TestConsolePagesAreCleanInEveryLook(t *testing.T) {
 				})
 			}
 		}
-		for _, path := range []string{"/signin", "/setup", "/signin/a-link-that-was-used", "/password/a-link-that-was-used", "/signin/oidc", "/signin/oidc/return?state=x&code=x"} {
+		for _, path := range []string{"/signin", "/setup", "/signin/a-link-that-was-used", "/password/a-link-that-was-used", "/share/a-link-that-was-removed", "/signin/oidc", "/signin/oidc/return?state=x&code=x"} {
 			t.Run("signed out "+name(path), func(t *testing.T) {
 				t.Parallel()
 				checkLooks(t, nobody, path, true)
