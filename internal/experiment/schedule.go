@@ -23,16 +23,22 @@ func every(age time.Duration) time.Duration {
 }
 
 // due is when an experiment is to be computed next; false: never by itself.
-// last is when it was computed as it is defined now, zero if never.
-func due(plan Plan, last time.Time, final bool) (time.Time, bool) {
-	if final {
-		return time.Time{}, false
-	}
-	if last.IsZero() {
+// last are the results of the experiment as it is defined now; nil: none.
+func due(plan Plan, last *Results) (time.Time, bool) {
+	if last == nil {
 		return plan.Start, true
 	}
-	next := last.Add(every(last.Sub(plan.Start)))
-	next = next.Add(jitter(plan, next.Sub(last)))
+	if last.Final {
+		return time.Time{}, false
+	}
+	// An experiment begins with its first exposure, not with a start that was
+	// set back: until then it is looked at as often as a new one.
+	age := time.Duration(0)
+	if first := last.Health.Exposures.First; first != nil {
+		age = last.ComputedAt.Sub(later(plan.Start, *first))
+	}
+	next := last.ComputedAt.Add(every(age))
+	next = next.Add(jitter(plan, next.Sub(last.ComputedAt)))
 	if end := plan.End.Add(plan.buffer()); !plan.End.IsZero() && next.After(end) {
 		next = end
 	}

@@ -181,10 +181,10 @@ func (s *Service) next(plan Plan, last *Results) (time.Time, bool) {
 	if last != nil && s.keep > 0 && s.now().Sub(plan.Start) > s.keep {
 		return time.Time{}, false // its first impressions are no longer stored: it would only lose
 	}
-	if last == nil || last.Definition != plan.definition() || !last.fits(plan) {
-		return due(plan, time.Time{}, false)
+	if last != nil && (last.Definition != plan.definition() || !last.fits(plan)) {
+		last = nil
 	}
-	return due(plan, last.ComputedAt, last.Final)
+	return due(plan, last)
 }
 
 // Plan is an experiment of the catalog as it stands, by id or name. ErrUnknown.

@@ -443,7 +443,7 @@ func TestTheScheduleIsTheOneOfFME(t *testing.T) {
 	plan := aPlan(Fixed)
 	counts := map[time.Duration]int{} // calculations by the age they are made at
 	for at := plan.Start; at.Before(plan.Start.AddDate(0, 0, 28)); {
-		next, ok := due(plan, at, false)
+		next, ok := due(plan, &Results{ComputedAt: at, Health: Health{Exposures: Exposures{First: &plan.Start}}})
 		if !ok || !next.After(at) {
 			t.Fatalf("after %v: %v %v", at, next, ok)
 		}
@@ -462,5 +462,17 @@ func TestTheScheduleIsTheOneOfFME(t *testing.T) {
 		if n := counts[bound]; n < want[0] || n > want[1] {
 			t.Errorf("%d calculations until %v, want %v", n, bound, want)
 		}
+	}
+}
+
+func TestUntilSomebodyIsExposedItIsLookedAtOften(t *testing.T) {
+	plan := aPlan(Fixed)
+	at := plan.Start.AddDate(0, 0, 20)
+	if next, ok := due(plan, &Results{ComputedAt: at}); !ok || next.Sub(at) > 6*time.Minute {
+		t.Errorf("after 20 days without a key: %v, %v", next.Sub(at), ok)
+	}
+	first := at.Add(-time.Hour)
+	if next, ok := due(plan, &Results{ComputedAt: at, Health: Health{Exposures: Exposures{First: &first}}}); !ok || next.Sub(at) > 67*time.Minute {
+		t.Errorf("an hour after the first: %v, %v", next.Sub(at), ok)
 	}
 }
