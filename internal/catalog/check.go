@@ -88,6 +88,7 @@ func (c *checker) project(p *ProjectSpec, path string) {
 	in.isEnvironment = setOf(in.environments)
 	in.keySegments(p)
 	in.flags(p)
+	in.attributes(p)
 	in.metrics(p)
 	in.experiments(p)
 	for i := range p.Segment.Sources {

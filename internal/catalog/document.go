@@ -22,6 +22,7 @@ type ProjectSpec struct {
 	Environments []EnvironmentSpec `json:"environments" yaml:"environments"`
 	Flags        []FlagSpec        `json:"flags" yaml:"flags"`
 	Segments     []KeySegmentSpec  `json:"segments,omitempty" yaml:"segments,omitempty"` // lists of keys; not Segment
+	Attributes   []AttributeSpec   `json:"attributes,omitempty" yaml:"attributes,omitempty"`
 	Metrics      []MetricSpec      `json:"metrics,omitempty" yaml:"metrics,omitempty"`
 	Experiments  []ExperimentSpec  `json:"experiments,omitempty" yaml:"experiments,omitempty"`
 	Segment      SegmentSpec       `json:"segment" yaml:"segment"`

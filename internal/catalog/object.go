@@ -25,6 +25,7 @@ const (
 	Sources      ObjectKind = "sources"
 	Destinations ObjectKind = "destinations"
 	Listeners    ObjectKind = "listeners"
+	Attributes   ObjectKind = "attributes" // named TRAFFICTYPE/ID
 	Metrics      ObjectKind = "metrics"
 	Experiments  ObjectKind = "experiments"
 )
@@ -33,8 +34,8 @@ const (
 var ObjectKinds = []ObjectKind{Sources, Destinations, Listeners}
 
 // Object is the specification of one: an EnvironmentSpec, a FlagSpec, a
-// KeySegmentSpec, a SourceSpec, a DestinationSpec, a ListenerSpec, a MetricSpec
-// or an ExperimentSpec.
+// KeySegmentSpec, an AttributeSpec, a SourceSpec, a DestinationSpec, a
+// ListenerSpec, a MetricSpec or an ExperimentSpec.
 type Object interface {
 	named
 	objectKind() ObjectKind
@@ -46,6 +47,7 @@ func (KeySegmentSpec) objectKind() ObjectKind  { return KeySegments }
 func (SourceSpec) objectKind() ObjectKind      { return Sources }
 func (DestinationSpec) objectKind() ObjectKind { return Destinations }
 func (ListenerSpec) objectKind() ObjectKind    { return Listeners }
+func (AttributeSpec) objectKind() ObjectKind   { return Attributes }
 func (MetricSpec) objectKind() ObjectKind      { return Metrics }
 func (ExperimentSpec) objectKind() ObjectKind  { return Experiments }
 
@@ -68,6 +70,8 @@ func (p *ProjectSpec) Object(kind ObjectKind, name string) (Object, bool) {
 		return objectNamed(p.Flags, name)
 	case KeySegments:
 		return objectNamed(p.Segments, name)
+	case Attributes:
+		return objectNamed(p.Attributes, name)
 	case Metrics:
 		return objectIn(p.Metrics, name)
 	case Experiments:
@@ -85,6 +89,8 @@ func (p *ProjectSpec) Names(kind ObjectKind) []string {
 		return namesIn(p.Flags)
 	case KeySegments:
 		return namesIn(p.Segments)
+	case Attributes:
+		return namesIn(p.Attributes)
 	case Metrics:
 		return namesIn(p.Metrics)
 	case Experiments:
@@ -113,6 +119,8 @@ func (p *ProjectSpec) put(object Object) string {
 		i = putIn(&p.Flags, o)
 	case KeySegmentSpec:
 		i = putIn(&p.Segments, o)
+	case AttributeSpec:
+		i = putIn(&p.Attributes, o)
 	case MetricSpec:
 		i = putIn(&p.Metrics, o)
 	case ExperimentSpec:
@@ -131,6 +139,8 @@ func (p *ProjectSpec) remove(kind ObjectKind, name string) {
 		p.Flags = slices.DeleteFunc(p.Flags, func(f FlagSpec) bool { return f.Name == name })
 	case KeySegments:
 		p.Segments = slices.DeleteFunc(p.Segments, func(s KeySegmentSpec) bool { return s.Name == name })
+	case Attributes:
+		p.Attributes = slices.DeleteFunc(p.Attributes, func(a AttributeSpec) bool { return a.specName() == name })
 	case Metrics:
 		p.Metrics = slices.DeleteFunc(p.Metrics, func(m MetricSpec) bool { return m.Name == name })
 	case Experiments:
@@ -404,6 +414,16 @@ func DecodeObject(kind ObjectKind, name string, settings []byte) (Object, []Find
 		object = decodeInto(d, root, name, func(o *SourceSpec) *string { return &o.Name })
 	case Destinations:
 		object = decodeInto(d, root, name, func(o *DestinationSpec) *string { return &o.Name })
+	case Attributes:
+		trafficType, id := splitAttribute(name)
+		a := decodeInto(d, root, id, func(o *AttributeSpec) *string { return &o.ID }).(AttributeSpec)
+		if a.TrafficType == "" {
+			a.TrafficType = trafficType
+		}
+		if a.TrafficType != trafficType {
+			d.add("trafficType", "Leave it out, or add a new one for the other traffic type.", "the traffic type is %s, and that of the one to change is %s", quoted(a.TrafficType), quoted(trafficType))
+		}
+		object = a
 	case Metrics:
 		object = decodeInto(d, root, name, func(o *MetricSpec) *string { return &o.Name })
 	case Experiments:

@@ -108,7 +108,7 @@ func TestTheKeysDocumentedAsRequiredAreThoseThatDecodeMisses(t *testing.T) {
 			required[join(under, row[1])] = true
 		}
 	}
-	_, found := Decode("", []byte(`{"projects": [{"environments": [{"sdkKeys": [{}]}], "flags": [{}], "segments": [{}], "segment": {"sources": [{}], "destinations": [{}], "listeners": [{}]},
+	_, found := Decode("", []byte(`{"projects": [{"environments": [{"sdkKeys": [{}]}], "flags": [{}], "segments": [{}], "attributes": [{}], "segment": {"sources": [{}], "destinations": [{}], "listeners": [{}]},
 		"metrics": [{}, {"hasDone": {"filters": [{}]}}], "experiments": [{}]}]}`), nil)
 	missing := make(map[string]bool)
 	for _, f := range found {
