@@ -60,6 +60,7 @@ type commands struct {
 	Results     resultsCmd     `cmd:"" help:"Show what an experiment has shown."`
 	Experiments experimentsCmd `cmd:"" help:"List experiments."`
 	Metrics     metricsCmd     `cmd:"" help:"List metrics."`
+	Attribute   attributeCmd   `cmd:"" help:"List attributes of a traffic type."`
 	Customer    customerCmd    `cmd:"" help:"Look up, export or erase what is kept of one key."`
 
 	Tail    tailCmd    `cmd:"" help:"Show what happens, as it happens."`

@@ -17,7 +17,7 @@ func projectRoutes() []route {
 		{method: "DELETE", pattern: projectPath, need: auth.Change, handle: (*Server).removeProject},
 		{method: "PUT", pattern: projectPath + "/traffic-types", need: auth.Change, handle: (*Server).setTrafficTypes},
 	}
-	for _, kind := range []catalog.ObjectKind{catalog.Environments, catalog.Flags, catalog.KeySegments} {
+	for _, kind := range []catalog.ObjectKind{catalog.Environments, catalog.Flags, catalog.KeySegments, catalog.Attributes} {
 		routes = append(routes, objectRoutes(kind, of(kind, (*Server).objects))...)
 	}
 	return routes

@@ -39,6 +39,8 @@ var routes = slices.Concat([]route{
 	{method: "DELETE", pattern: environmentPath + "/customers/{trafficType}/{key}", need: auth.Administer, lasting: true, handle: (*Server).eraseCustomer},
 	{method: "GET", pattern: environmentPath + "/customers/{trafficType}/{key}/timeline", need: auth.SeePeople, query: []string{"show", "eventType", "cursor"}, handle: (*Server).timeline},
 	{method: "GET", pattern: environmentPath + "/customers/{trafficType}/{key}/export", need: auth.SeePeople, lasting: true, handle: (*Server).exportCustomer},
+	{method: "GET", pattern: environmentPath + "/attributes", need: auth.SeePeople, query: []string{"trafficType"}, handle: (*Server).attributeUses},
+	{method: "GET", pattern: environmentPath + "/event-types/{eventType}/days", need: auth.See, query: []string{"from", "to"}, handle: (*Server).eventTypeDays},
 	{method: "GET", pattern: environmentPath + "/customers", need: auth.SeePeople, query: []string{"trafficType", "prefix"}, handle: (*Server).customers},
 	{method: "GET", pattern: environmentPath + "/calls", need: auth.SeePeople, query: paged("messageId", "outcome", "reason", "type", "configuration"), handle: (*Server).environmentCalls},
 	{method: "GET", pattern: environmentPath + "/reasons", need: auth.See, query: []string{"since"}, handle: (*Server).reasonCounts},

@@ -51,7 +51,7 @@ func (c *Catalog) compile(doc *Document, v versions, served contents, revision u
 }
 
 func (c *Catalog) compileProject(s *Snapshot, spec *ProjectSpec) error {
-	p := &Project{Name: spec.Name, TrafficTypes: slices.Clone(spec.TrafficTypes), flags: make(map[string]string, len(spec.Flags))}
+	p := &Project{Name: spec.Name, TrafficTypes: slices.Clone(spec.TrafficTypes), Attributes: slices.Clone(spec.Attributes), flags: make(map[string]string, len(spec.Flags))}
 	for _, flag := range spec.Flags {
 		p.flags[flag.Name] = flag.TrafficType
 	}

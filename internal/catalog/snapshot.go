@@ -35,6 +35,7 @@ type Project struct {
 	Name         string
 	TrafficTypes []string // all that exist, in configuration order
 	Environments []*Environment
+	Attributes   []AttributeSpec // described ones; data knows more
 	Metrics      []*Metric
 	Experiments  []*Experiment
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"causeway/internal/catalog"
 	"causeway/internal/customer"
 	"causeway/internal/store"
 )
@@ -182,7 +183,11 @@ func (s *Server) showCustomerForm(r *request, status int, who customer.Who, f fo
 	}
 	p.Export = p.Link("/customers/export", "trafficType", who.TrafficType, "key", who.Key)
 	for _, id := range slices.Sorted(maps.Keys(profile.Attributes)) {
-		p.Shown = append(p.Shown, attribute{ID: id, AttributeValue: profile.Attributes[id]})
+		shown := attribute{ID: id, AttributeValue: profile.Attributes[id]}
+		if i := slices.IndexFunc(r.env.Project.Attributes, func(a catalog.AttributeSpec) bool { return a.TrafficType == who.TrafficType && a.ID == id }); i >= 0 {
+			shown.DisplayName = r.env.Project.Attributes[i].DisplayName
+		}
+		p.Shown = append(p.Shown, shown)
 	}
 	if n := len(p.Shown); n > attributesShown {
 		p.Shown, p.MoreAttributes = p.Shown[:attributesShown], n-attributesShown

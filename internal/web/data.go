@@ -125,8 +125,9 @@ type nothing struct {
 
 // What a page can lack, and how an empty list of it is explained.
 const (
-	wantEvents    = "event"
-	wantCustomers = "customer"
+	wantEvents     = "event"
+	wantCustomers  = "customer"
+	wantAttributes = "attribute"
 )
 
 // quietFor is how far back an empty list looks for what went wrong.
