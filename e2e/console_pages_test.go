@@ -38,6 +38,9 @@ func TestConsolePagesAreCleanInEveryLook(t *testing.T) {
 	admin := signIn(t, base, demoEmail, demoPassword)
 	nobody := stranger(t, base)
 	pages := admin.crawl("/", lookedAt)
+	// One route, three forms: links lead to the sources' first.
+	const integration = "GET /integrations/segment/{project}/{kind}/{name}"
+	pages = append(pages, found{path: "/integrations/segment/shop/destinations/prod-events", route: integration, html: true})
 	weights := map[string]float64{}
 	var mu sync.Mutex
 	t.Run("pages", func(t *testing.T) {

@@ -43,9 +43,6 @@ type Compared struct {
 	After     translate.Result `json:"after"`
 }
 
-// Differs reports whether any call fares differently.
-func (p *Preview) Differs() bool { return p.Same < p.Calls }
-
 // Compare runs calls through both settings. At most so many examples of each
 // fate are kept. Nothing is stored, and what is stored does not change.
 func Compare(before, after *translate.Destination, calls []translate.Call, examples int) *Preview {

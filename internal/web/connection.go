@@ -9,7 +9,9 @@ import (
 	"causeway/internal/auth"
 	"causeway/internal/catalog"
 	"causeway/internal/playground"
+	"causeway/internal/reason"
 	"causeway/internal/segment"
+	"causeway/internal/trace"
 	"causeway/internal/translate"
 )
 
@@ -125,6 +127,8 @@ type tested struct {
 	Call      json.RawMessage
 	MessageID string
 	Trace     string // address of its trace; empty: it goes out
+	Outcome   reason.Outcome
+	Steps     []trace.Step // of its way in; empty: it was not stored in time
 }
 
 // testConfiguration sends a test and shows what came of it.
@@ -164,10 +168,38 @@ func (s *Server) test(r *request, p *configurationPage) (*tested, error) {
 		t := &tested{Call: call, MessageID: translate.At(segment.Item{JSON: call}, "messageId").Text()}
 		t.Status, t.Answer = s.Take(r.Context(), destination, call)
 		t.OK, t.Took = t.Status == http.StatusOK, time.Since(began)
-		if p.May(auth.SeePeople) {
-			t.Trace = p.Link("/trace/" + t.MessageID)
+		if !p.May(auth.SeePeople) {
+			return t, nil
 		}
-		return t, nil
+		t.Trace = p.Link("/trace/" + t.MessageID)
+		return t, s.follow(r, t)
 	}
 	return nil, refuse(http.StatusBadRequest, "Nothing to test", "A listener is tested by what sends to it: let it send, or use the curl line.")
+}
+
+// followFor is how long a person waits to see a test call stored.
+const followFor = 2 * time.Second
+
+// follow waits until what the door took is stored, and says how it got there.
+func (s *Server) follow(r *request, t *tested) error {
+	if !t.OK {
+		return nil
+	}
+	rooms := trace.Rooms{Snapshot: r.snapshot, Streams: s.Streams, Store: s.Store}
+	for end := time.Now().Add(followFor); time.Now().Before(end); {
+		found, err := rooms.Find(r.Context(), t.MessageID)
+		if err != nil {
+			return storeFailed(err)
+		}
+		if len(found.Copies) > 0 {
+			t.Outcome, t.Steps = found.Copies[0].Outcome, found.Copies[0].Steps
+			return nil
+		}
+		select {
+		case <-r.Context().Done():
+			return r.Context().Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	return nil
 }

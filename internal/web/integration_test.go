@@ -8,11 +8,13 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"causeway/internal/auth"
 	"causeway/internal/catalog"
 	"causeway/internal/segment/publicapi"
 	"causeway/internal/segment/segmenttest"
+	"causeway/internal/stream"
 	"causeway/internal/web"
 )
 
@@ -234,20 +236,28 @@ func TestAPreviewChangesNothing(t *testing.T) {
 
 func TestTestsAreSentAndShown(t *testing.T) {
 	var key string
-	r := configured(t, func(o *web.Options) {
+	var r *rig
+	r = configured(t, func(o *web.Options) {
 		o.Try = func(_ context.Context, s *catalog.Source, call json.RawMessage) web.Tried {
 			key = s.WriteKey.Reveal()
 			return web.Tried{Status: 401, Answer: nasty}
 		}
-		o.Take = func(_ context.Context, d *catalog.Destination, body []byte) (int, string) {
+		o.Take = func(ctx context.Context, d *catalog.Destination, body []byte) (int, string) {
+			err := r.streams.Append(ctx, stream.Calls, stream.Record{
+				Kind: stream.Destination, Environment: string(d.Environment.ID), Configuration: d.ID, Scheme: "console", ReceivedAt: time.Now(), Body: body,
+			})
+			if err != nil {
+				return 503, err.Error()
+			}
 			return 200, `{"success":true}`
 		}
 	})
+	r.start()
 	page := r.post(shopSegment+"/sources/impressions/test", nil).shows(200, "The test was not taken", "401", nasty, "causeway-test")
 	if key != "write-key" || strings.Contains(page.body, "<script>alert") {
 		t.Errorf("sent with %q", key)
 	}
-	r.post(shopSegment+"/destinations/events/test", nil).shows(200, "The test arrived", "Follow it", "Causeway Test")
+	r.post(shopSegment+"/destinations/events/test", nil).shows(200, "The test arrived", "Its trace", "Causeway Test", "Stored: it became 1 event")
 	r.post(shopSegment+"/listeners/none/test", nil).shows(404)
 	configured(t).post(shopSegment+"/sources/impressions/test", nil).shows(503, "The test cannot be made")
 }
