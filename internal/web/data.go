@@ -15,6 +15,7 @@ import (
 	"causeway/internal/auth"
 	"causeway/internal/reason"
 	"causeway/internal/store"
+	"causeway/internal/stream"
 )
 
 // dataRoutes are the pages about what was received, stored and sent.
@@ -86,7 +87,7 @@ func cutText(text string, n int) string {
 
 // storeFailed makes of an error of the store a page that says so.
 func storeFailed(err error) error {
-	if err == nil || errors.Is(err, store.ErrCursor) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+	if err == nil || errors.Is(err, store.ErrCursor) || errors.Is(err, stream.ErrUnavailable) || errors.Is(err, stream.ErrClosed) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return err
 	}
 	return &problem{http.StatusServiceUnavailable, "The store does not answer",

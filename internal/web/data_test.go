@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"causeway/internal/auth"
+	"causeway/internal/web"
 )
 
 const hostile = `<script>alert(1)</script>`
@@ -60,5 +61,15 @@ func TestADeadStoreGivesAPageThatSaysSo(t *testing.T) {
 	}
 	for _, path := range []string{"/events", "/events/x", "/customers", "/customers?key=x", "/customers/user/x", "/impressions", "/calls", "/delivery"} {
 		r.get(path).shows(503, "The store does not answer", "Accepting goes on")
+	}
+	// Every other page shows what it can without the store, or says the same.
+	for _, rt := range web.RouteList() {
+		method, path := example(rt.Pattern)
+		if method != "GET" || path == "/live/stream" {
+			continue
+		}
+		if got := r.get(path); got.status >= 500 && (got.status != 503 || !strings.Contains(got.text(), "The store does not answer")) {
+			t.Errorf("%s with a dead store: %d %.300s", rt.Pattern, got.status, got.text())
+		}
 	}
 }

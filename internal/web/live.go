@@ -95,12 +95,12 @@ func (s *Server) live(r *request) error {
 	}
 	page.Stream = page.Link("/live/stream", "kind", q.kind, "outcome", q.outcome, "q", q.words)
 	if page.Rows, err = s.liveHistory(r, q); err != nil {
-		return err
+		return storeFailed(err)
 	}
 	if len(page.Rows) == 0 {
 		calls, err := s.Store.Calls(r.Context(), store.CallQuery{Environment: r.env.ID, Span: store.Span{Limit: 1}})
 		if err != nil {
-			return err
+			return storeFailed(err)
 		}
 		page.Calls = len(calls.Items) > 0
 	}

