@@ -84,8 +84,8 @@ func probability(p float64) string {
 	switch {
 	case p < 1e-150:
 		return "below 1e-150"
-	case p < 1e-4:
-		return strconv.FormatFloat(p, 'e', 2, 64)
+	case p < 0.001:
+		return strconv.FormatFloat(p, 'g', 3, 64)
 	}
 	return strconv.FormatFloat(p, 'f', 4, 64)
 }

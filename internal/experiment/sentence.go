@@ -38,9 +38,9 @@ func (c *conclusion) sentence(j *judgement) (sentence, fix string) {
 		return fmt.Sprintf("No arm varies: every key has the value %s with %s and %s with %s. A test needs values that vary.",
 			amount(m.Query.Kind, j.arm.Mean), card.Treatment, amount(m.Query.Kind, j.baseline.Mean), card.Baseline), "Check the metric's event and value."
 	case Inconclusive:
-		return fmt.Sprintf("No effect was found: with %s the metric is %s. The true effect may be anything between %s.", card.Treatment, c.effect(j), c.between(j)), ""
+		return fmt.Sprintf("No effect was found: with %s the metric %s. The true effect may be anything between %s.", card.Treatment, c.effect(j), c.between(j)), ""
 	}
-	sentence = fmt.Sprintf("With %s the metric is %s; the true effect lies between %s (%s confidence).", card.Treatment, c.effect(j), c.between(j), level(card.AlphaCI))
+	sentence = fmt.Sprintf("With %s the metric %s; the true effect lies between %s (%s confidence).", card.Treatment, c.effect(j), c.between(j), level(card.AlphaCI))
 	if card.SignificantSince != nil && !card.SignificantNow {
 		sentence += fmt.Sprintf(" It reached significance on %s; the data since then alone would not show it.", day(*card.SignificantSince))
 		if card.Diff != nil && *card.Diff**card.PDiff < 0 {
@@ -89,10 +89,11 @@ func eventOf(e *store.EventMatch) string {
 // effect is the size of an effect in words: relative where there is one.
 func (c *conclusion) effect(j *judgement) string {
 	card := &j.card
+	now, then := amount(j.metric.Query.Kind, j.arm.Mean), amount(j.metric.Query.Kind, j.baseline.Mean)
 	if card.Rel != nil {
-		return fmt.Sprintf("%s (%s instead of %s)", signed(percent(*card.Rel), *card.Rel), amount(j.metric.Query.Kind, j.arm.Mean), amount(j.metric.Query.Kind, j.baseline.Mean))
+		return fmt.Sprintf("changes by %s (%s instead of %s)", signed(percent(*card.Rel), *card.Rel), now, then)
 	}
-	return fmt.Sprintf("%s instead of %s", amount(j.metric.Query.Kind, j.arm.Mean), amount(j.metric.Query.Kind, j.baseline.Mean))
+	return fmt.Sprintf("is %s instead of %s", now, then)
 }
 
 // between is the interval in words.
