@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -277,5 +278,13 @@ func TestCutoffsOfALongerStepAreAmongThoseOfAShorterOne(t *testing.T) {
 			}
 		}
 		before = list
+	}
+}
+
+func TestARuleThatNobodyCameByIsSaidSo(t *testing.T) {
+	plan, ev := aPlan(Fixed), grown(14, 100, 100)
+	plan.Rule = "beta users"
+	if r := conclude(t, plan, ev, nil).Health.Rules; r.Tone != Warn || !strings.Contains(r.Sentence, "beta users") {
+		t.Errorf("%+v", r)
 	}
 }

@@ -2,7 +2,10 @@ package experiment
 
 import (
 	"fmt"
+	"slices"
 	"time"
+
+	"causeway/internal/store"
 )
 
 // From these shares on a check warns.
@@ -157,6 +160,9 @@ func (c *conclusion) rules() Rules {
 	switch {
 	case len(r.Seen) == 0:
 		r.Tone, r.Sentence = Neutral, "No rule of the flag was seen."
+	case c.plan.Rule != "" && !slices.ContainsFunc(c.ev.Exposures.Rules, func(seen store.RuleCount) bool { return seen.Rule == c.plan.Rule }):
+		r.Tone = Warn
+		r.Sentence = fmt.Sprintf("No key came by the rule %q, which is the experiment's. Seen were other rules: compare the names.", c.plan.Rule)
 	case c.plan.Rule != "":
 		r.Sentence = fmt.Sprintf("Only keys of the rule %q count.", c.plan.Rule)
 	case len(r.Seen) == 1:

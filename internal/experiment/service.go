@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -139,9 +140,29 @@ func (s *Service) Run(ctx context.Context) error {
 // retryAfter is how long a failed calculation is left alone.
 const retryAfter = 5 * time.Minute
 
+// forget drops what is known of experiments that are gone: nobody should be
+// alerted to them for ever.
+func (s *Service) forget(there []*catalog.Experiment) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key := range s.newest {
+		if slices.ContainsFunc(there, func(e *catalog.Experiment) bool {
+			return e.Environment.Project.Name == key.project && e.ID == key.experiment
+		}) {
+			continue
+		}
+		delete(s.newest, key)
+		delete(s.failedAt, key)
+		s.success.DeleteLabelValues(key.project, key.experiment)
+		s.mismatch.DeleteLabelValues(key.project, key.experiment)
+	}
+}
+
 // computeDue begins every calculation that is due. They wait for each other.
 func (s *Service) computeDue() {
-	for _, e := range s.snapshot().AllExperiments() {
+	experiments := s.snapshot().AllExperiments()
+	s.forget(experiments)
+	for _, e := range experiments {
 		plan, now := PlanOf(e), s.now()
 		key := id{plan.Project, plan.ID}
 		s.mu.Lock()

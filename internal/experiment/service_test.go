@@ -430,6 +430,13 @@ func TestWhatIsDueIsComputedByItself(t *testing.T) {
 	if r, err := b.Results(t.Context(), "shop", "Checkout"); err != nil || r.ComputedAt.After(start.Add(6*24*time.Hour)) {
 		t.Errorf("a final result was computed again: %v %v", r.ComputedAt, err)
 	}
+	if n := testutil.CollectAndCount(b.mismatch); n != 2 {
+		t.Errorf("%d experiments are measured", n)
+	}
+	withoutAny, _, _ := strings.Cut(shop, "    experiments:")
+	b.apply(withoutAny)
+	waitFor(t, func() bool { return testutil.CollectAndCount(b.mismatch) == 0 }) // nobody is alerted to what is gone
+	b.apply(shop)
 	stop()
 	if err := <-ended; err != nil {
 		t.Error(err)
