@@ -6,14 +6,17 @@ import (
 	"encoding/json"
 	"fmt"
 	"html/template"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"causeway/internal/auth"
 	"causeway/internal/catalog"
 	"causeway/internal/fme"
+	"causeway/internal/plot"
 	"causeway/internal/store"
 	"causeway/internal/translate"
 )
@@ -25,6 +28,8 @@ const (
 	// newest impressions that of a flag or customer, draws its figures from.
 	newestRead      = 500
 	propertiesShown = 60
+	// propertyLimit is how many characters a property may have (R9).
+	propertyLimit = 256
 )
 
 // eventTypesPage lists the types of events that were received.
@@ -80,8 +85,12 @@ type eventTypePage struct {
 	Type       store.EventType
 	Chart      template.HTML
 	ChartTitle string
-	Read       int  // events that the figures are drawn from
-	All        bool // and they are all there are
+	Days       []store.EventTypeDay // what the chart draws
+	Spellings  []string             // other types that look like this one
+	Live       string               // address of its live stream
+	Values     *distribution        // nil: none, or not for this reader
+	Read       int                  // events that the figures are drawn from
+	All        bool                 // and they are all there are
 	Makers     []maker
 	Properties []property
 	More       int          // properties that are not shown
@@ -102,6 +111,7 @@ type maker struct {
 type property struct {
 	Name, Kinds, Example string
 	Count                int
+	AtLimit              int // texts that are as long as a property may be: most were cut (R9)
 }
 
 func (s *Server) eventType(r *request) error {
@@ -127,7 +137,12 @@ func (s *Server) eventType(r *request) error {
 		return storeFailed(err)
 	}
 	p.Read, p.All = len(newest.Items), newest.NextCursor == ""
-	p.Chart, p.ChartTitle = volumeChart(newest.Items, p.All)
+	if p.Days, err = s.volume(r, name); err != nil {
+		return err
+	}
+	p.Chart, p.ChartTitle = volumeChart(p.Days)
+	p.Spellings = spellings(name, types)
+	p.Live = p.Link("/live", "q", strconv.Quote(name))
 	p.Makers = makers(name, r.snapshot.Destinations(r.env.ID), newest.Items)
 	p.Metrics = metricsOf(p.layout, r.env.Project, name)
 	people := r.may(auth.SeePeople)
@@ -136,6 +151,7 @@ func (s *Server) eventType(r *request) error {
 		p.Properties, p.More = p.Properties[:propertiesShown], n-propertiesShown
 	}
 	if people {
+		p.Values = valuesOf(newest.Items)
 		q.Limit, q.Cursor = eventsShown, r.URL.Query().Get("cursor")
 		events, err := s.Store.Events(r.Context(), q)
 		if err != nil {
@@ -149,48 +165,103 @@ func (s *Server) eventType(r *request) error {
 	return s.show(r, "event", p)
 }
 
-// volumeSteps are the widths that the chart of a type may have, and their names.
-var volumeSteps = []struct {
-	step time.Duration
-	name string
-}{
-	{time.Minute, "minute"}, {10 * time.Minute, "10 minutes"}, {time.Hour, "hour"}, {6 * time.Hour, "6 hours"},
-	{24 * time.Hour, "day"}, {7 * 24 * time.Hour, "week"}, {365 * 24 * time.Hour, "year"},
+// daysShown is how far back the chart of a type goes.
+const daysShown = 30
+
+// volume counts a type's events of the last days, today included, also those
+// days that had none.
+func (s *Server) volume(r *request, name string) ([]store.EventTypeDay, error) {
+	today := r.now.UTC().Truncate(24 * time.Hour)
+	from := today.AddDate(0, 0, 1-daysShown)
+	some, err := s.Store.EventTypeDays(r.Context(), r.env.ID, name, from, today)
+	if err != nil {
+		return nil, storeFailed(err)
+	}
+	days := make([]store.EventTypeDay, daysShown)
+	for i := range days {
+		days[i].Day = from.AddDate(0, 0, i)
+	}
+	for _, d := range some {
+		if i := int(d.Day.Sub(from) / (24 * time.Hour)); i >= 0 && i < len(days) {
+			days[i] = d
+		}
+	}
+	return days, nil
 }
 
-// volumeChart draws when the events happened. They are the newest ones, in
-// that order; all says that there are no others. Otherwise the step of the
-// oldest is known in part only, and left out.
-func volumeChart(events []fme.Event, all bool) (template.HTML, string) {
-	if len(events) < 2 {
-		return "", ""
+func volumeChart(days []store.EventTypeDay) (template.HTML, string) {
+	values, total := make([]float64, len(days)), int64(0)
+	for i, d := range days {
+		values[i] = float64(d.Events)
+		total += d.Events
 	}
-	newest, oldest := events[0].Time, events[len(events)-1].Time
-	step, name := volumeSteps[0].step, volumeSteps[0].name
-	for _, one := range volumeSteps {
-		if step, name = one.step, one.name; newest.Sub(oldest)/step <= 60 {
-			break
-		}
-	}
-	from := oldest.Truncate(step)
-	if !all {
-		from = from.Add(step)
-	}
-	n := int(newest.Sub(from)/step) + 1
-	if n < 2 || n > 400 {
-		return "", ""
-	}
-	values := make([]float64, n)
+	title := fmt.Sprintf("%s in %d days, by day of receipt", plural(total, "event"), len(days))
+	return timeChart(title, days[0].Day, 24*time.Hour, series{Name: "events", Class: "t-main", Area: true, Values: values}), title
+}
+
+// distribution is how the values of events lie.
+type distribution struct {
+	N     int
+	Marks []mark // least, quarters, greatest
+	Chart template.HTML
+}
+
+type mark struct {
+	Name  string
+	Value float64
+}
+
+// buckets is how many bars a distribution is drawn with.
+const buckets = 12
+
+// valuesOf is the distribution of the values of events; nil: none has one.
+func valuesOf(events []fme.Event) *distribution {
+	var values []float64
 	for _, e := range events {
-		if i := e.Time.Sub(from); i >= 0 {
-			values[i/step]++
+		if e.Value != nil {
+			values = append(values, *e.Value)
 		}
 	}
-	title := fmt.Sprintf("The newest %s, by %s", plural(len(events), "event"), name)
-	if all {
-		title = fmt.Sprintf("All %s, by %s", plural(len(events), "event"), name)
+	if len(values) == 0 {
+		return nil
 	}
-	return timeChart(title, from, step, series{Name: "events", Class: "t-main", Area: true, Values: values}), title
+	slices.Sort(values)
+	at := func(share float64) float64 { return values[int(share*float64(len(values)-1)+.5)] }
+	d := &distribution{N: len(values), Marks: []mark{
+		{"least", values[0]}, {"a quarter is at most", at(.25)}, {"half is at most", at(.5)}, {"three quarters are at most", at(.75)}, {"95% are at most", at(.95)}, {"greatest", values[len(values)-1]},
+	}}
+	// What lies beyond 95% would flatten the rest; the last bar has it all.
+	low, high := values[0], at(.95)
+	width := (high - low) / buckets
+	if !(width > 0) || math.IsInf(width, 0) {
+		return d
+	}
+	counts := make([]float64, buckets)
+	for _, v := range values {
+		counts[int(math.Min(math.Max((v-low)/width, 0), buckets-1))]++
+	}
+	bars := plot.Bars{Frame: plot.Frame{Title: fmt.Sprintf("%s from %g to %g; the last bar has all that is greater", plural(len(values), "value"), low, at(1))}, Arms: []string{"events"}}
+	for i, n := range counts {
+		bars.Groups = append(bars.Groups, strconv.FormatFloat(low+float64(i)*width, 'g', 3, 64))
+		bars.Values = append(bars.Values, []float64{n})
+	}
+	d.Chart = drawn(bars.Both())
+	return d
+}
+
+// spellings are other types that a person would take for the same: they differ
+// in capitals and separators only.
+func spellings(name string, types []store.EventType) []string {
+	fold := func(s string) string {
+		return strings.ToLower(strings.NewReplacer("_", "", "-", "", ".", "", ":", "").Replace(s))
+	}
+	var others []string
+	for _, t := range types {
+		if t.Name != name && fold(t.Name) == fold(name) {
+			others = append(others, t.Name)
+		}
+	}
+	return others
 }
 
 // makers says which destinations can make events of that name, and how many of
@@ -264,6 +335,10 @@ func properties(events []fme.Event, examples bool) []property {
 			p.Count++
 			if kind := kindOf(value); !slices.Contains(strings.Split(p.Kinds, ", "), kind) {
 				p.Kinds = strings.TrimPrefix(p.Kinds+", "+kind, ", ")
+			}
+			var text string
+			if value[0] == '"' && json.Unmarshal(value, &text) == nil && utf8.RuneCountInString(text) >= propertyLimit {
+				p.AtLimit++
 			}
 			if examples && p.Example == "" {
 				p.Example = cutText(string(value), 80)
