@@ -23,6 +23,10 @@ import (
 //	moments  of the rows of a pass, by arm; keys that did nothing are zeros,
 //	         which are not rows but only counted
 //
+// Keys are told apart by 64 bits of their hash, which takes a third less time
+// than by their text. Among ten million keys, the chance that any two are taken
+// for one is three in a million.
+//
 // The tables are temporary and go with the transaction. Analyses wait for each
 // other, so that their memory is that of one.
 
@@ -250,13 +254,13 @@ func (a *analysis) stays(forReport bool) error {
 	err := a.exec(fmt.Sprintf(`CREATE TEMPORARY TABLE stays AS
 		SELECT key, CASE WHEN low = high THEN %s END AS arm, first%s
 		FROM (SELECT key, min(unit) AS low, max(unit) AS high, min(time) AS first, max(time) AS last, count(*) AS n
-			FROM (SELECT key, time, %s AS unit FROM impressions WHERE %s) AS seen GROUP BY key) AS keys
+			FROM (SELECT hash(key) AS key, time, %s AS unit FROM impressions WHERE %s) AS seen GROUP BY key) AS keys
 		WHERE low <> high OR arm IS NOT NULL`, a.arm("low"), more, unit, a.seen(false)))
 	statements := []string{
 		fmt.Sprintf(`CREATE TEMPORARY TABLE turned AS
 			WITH units AS (
 				SELECT key, unit, min(time) AS first, max(time) AS last, min(seq) AS written, count(*) AS n
-				FROM (SELECT key, time, seq, %s AS unit FROM impressions WHERE %s AND key IN (SELECT key FROM stays WHERE arm IS NULL)) AS seen
+				FROM (SELECT hash(key) AS key, time, seq, %s AS unit FROM impressions WHERE %s AND hash(key) IN (SELECT key FROM stays WHERE arm IS NULL)) AS seen
 				GROUP BY key, unit),
 			placed AS (
 				SELECT *, row_number() OVER turns AS place, count(*) OVER (PARTITION BY key) AS units, lead(first) OVER turns AS next_first
@@ -281,7 +285,7 @@ func (a *analysis) stays(forReport bool) error {
 	}
 	if a.e.Entry != nil {
 		statements = append(statements, fmt.Sprintf(`CREATE TEMPORARY TABLE entries AS
-			SELECT s.rowid AS id, min(e.time) AS at FROM (SELECT key, time FROM events WHERE %s) AS e %s
+			SELECT s.rowid AS id, min(e.time) AS at FROM (SELECT hash(key) AS key, time FROM events WHERE %s) AS e %s
 			WHERE e.time >= s.first - %s AND e.time < coalesce(v.until, %s) GROUP BY s.rowid`,
 			a.did(*a.e.Entry), joinStays, interval(a.e.Buffer), moment(a.to)),
 			"UPDATE stays SET entered = entries.at FROM entries WHERE entries.id = stays.rowid",

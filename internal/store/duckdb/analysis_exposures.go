@@ -34,7 +34,7 @@ func (a *analysis) rulesAndVersions(r *store.ExposureReport) error {
 	anyRule := *a
 	anyRule.e.Rule = ""
 	err := a.query(fmt.Sprintf(`SELECT names.text, keys FROM (
-			SELECT label, count(DISTINCT key) AS keys FROM impressions WHERE %s AND %s IS NOT NULL GROUP BY label) AS labels
+			SELECT label, count(DISTINCT hash(key)) AS keys FROM impressions WHERE %s AND %s IS NOT NULL GROUP BY label) AS labels
 		JOIN names ON names.id = labels.label ORDER BY keys DESC, names.text`, a.seen(false), anyRule.arm("("+unit+")")),
 		func(rows *sql.Rows) error {
 			var rule store.RuleCount
@@ -45,7 +45,7 @@ func (a *analysis) rulesAndVersions(r *store.ExposureReport) error {
 	if err != nil {
 		return fmt.Errorf("count the rules: %w", err)
 	}
-	err = a.query(fmt.Sprintf(`SELECT change_number, min(time) AS first, max(time) AS last, count(DISTINCT key) AS keys
+	err = a.query(fmt.Sprintf(`SELECT change_number, min(time) AS first, max(time) AS last, count(DISTINCT hash(key)) AS keys
 		FROM impressions WHERE %s GROUP BY change_number ORDER BY first, change_number`, a.seen(true)),
 		func(rows *sql.Rows) error {
 			var v store.VersionCount
@@ -123,7 +123,7 @@ func (a *analysis) eventsOfKeys(r *store.ExposureReport) error {
 		FROM (SELECT bool_or(e.time >= s.begins AND e.time < coalesce(s.until, %[5]s)) AS did,
 				count(*) FILTER (s.earliest AND e.time >= %[1]s AND e.time < %[2]s AND e.time < s.first - %[3]s) AS before,
 				count(*) FILTER (s.earliest AND e.received_at > e.time + INTERVAL 1 HOUR) AS late, count(*) FILTER (s.earliest) AS events
-			FROM (SELECT key, time, received_at FROM events WHERE %[4]s) AS e
+			FROM (SELECT hash(key) AS key, time, received_at FROM events WHERE %[4]s) AS e
 			JOIN (SELECT s.key, s.first, %[6]s AS begins, v.until, v.id IS NULL OR v.id IN (SELECT id FROM earliest WHERE place = 1) AS earliest
 				FROM stays AS s LEFT JOIN moved AS v ON v.id = s.rowid WHERE %[7]s) AS s ON s.key = e.key
 			GROUP BY s.key) AS keys`, moment(a.e.From), moment(a.e.To), interval(a.e.Buffer), a.anyEvent(), moment(a.to), a.begins(), a.isIn()),

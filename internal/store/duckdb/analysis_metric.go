@@ -99,7 +99,7 @@ func (m *measured) valued() bool { return m.Kind == store.MetricSum || m.Kind ==
 // whoHasDone makes the table of the stays in which a metric's HasDone was done.
 func (a *analysis) whoHasDone(m *measured) error {
 	err := a.exec(fmt.Sprintf(`CREATE TEMPORARY TABLE %s AS SELECT s.rowid AS id, min(e.time) AS at
-		FROM (SELECT key, time FROM events WHERE %s) AS e %s WHERE %s GROUP BY s.rowid`,
+		FROM (SELECT hash(key) AS key, time FROM events WHERE %s) AS e %s WHERE %s GROUP BY s.rowid`,
 		m.done, a.did(*m.HasDone), joinStays, a.inWindow()))
 	if err != nil {
 		return fmt.Errorf("find who has done %s: %w", m.HasDone.EventType, err)
@@ -152,7 +152,7 @@ func (p *pass) add(a *analysis, m *measured) {
 
 // statement makes the table of a pass.
 func (p *pass) statement(a *analysis) string {
-	inner, by, join := append([]string{"key", "time"}, p.inner...), []string{"s.rowid AS id", "s.arm AS arm"}, ""
+	inner, by, join := append([]string{"hash(key) AS key", "time"}, p.inner...), []string{"s.rowid AS id", "s.arm AS arm"}, ""
 	if p.dimension != "" {
 		inner = append(inner, propertyText(p.dimension)+" AS dimension")
 		by = append(by, "e.dimension AS dimension")
