@@ -18,6 +18,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"causeway/internal/web"
 )
 
 func main() {
@@ -39,6 +41,7 @@ type cliContext struct {
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	Environ        func(string) (string, bool) // as os.LookupEnv
+	Settings       []web.Setting               // the verb's flags and where their values come from
 }
 
 // commands are the verbs.
@@ -67,6 +70,7 @@ type commands struct {
 	Trace   traceCmd   `cmd:"" help:"Show what became of one messageId."`
 	Replay  replayCmd  `cmd:"" help:"Send what was set aside on its way again."`
 	Send    sendCmd    `cmd:"" help:"Send a Segment call through the real route."`
+	Status  statusCmd  `cmd:"" help:"Show how a running server is, or its settings and where each comes from."`
 	Backup  backupCmd  `cmd:"" help:"Write one archive of a running server."`
 	Restore restoreCmd `cmd:"" help:"Fill an empty data folder from an archive. No server."`
 	Version versionCmd `cmd:"" help:"Print the version."`
@@ -103,6 +107,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return exitWrong
 	}
 	cli := &cliContext{Ctx: ctx, Stdin: stdin, Stdout: stdout, Stderr: stderr, Environ: os.LookupEnv}
+	cli.Settings = settingsOf(verb, cli.Environ)
 	return exitCode(stderr, verb.Run(cli))
 }
 

@@ -196,7 +196,7 @@ func (c *serveCmd) options(cli *cliContext) (app.Options, error) {
 			RequestLimits:  catalog.RequestLimits{RequestsPerSecond: c.LimitRequests, BytesPerMinute: int(c.LimitBytes)},
 			CallsPerSecond: c.LimitCalls,
 		},
-		DrainTimeout: c.DrainTimeout, Version: version, Log: newLog(cli.Stderr, c.LogFormat, c.LogLevel),
+		DrainTimeout: c.DrainTimeout, Settings: cli.Settings, Version: version, Log: newLog(cli.Stderr, c.LogFormat, c.LogLevel),
 	}
 	options.Retention.Events = c.KeepEvents
 	options.Retention.Impressions = c.KeepImpressions

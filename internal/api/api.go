@@ -52,6 +52,8 @@ type Options struct {
 	Experiments *experiment.Service // required
 	// Backups makes the backups; nil: none can be made.
 	Backups *backup.Backups
+	// Settings are the server's own, for who administers it.
+	Settings []Setting
 
 	Log     *slog.Logger          // default: slog.Default()
 	Metrics prometheus.Registerer // default: a registry of its own
@@ -73,6 +75,14 @@ type Options struct {
 	Timeout time.Duration
 }
 
+// Setting is one setting of the server and where its value comes from.
+type Setting struct {
+	Name  string `json:"name"`  // of the flag
+	Value string `json:"value"` // "[secret]" instead of a secret
+	From  string `json:"from"`  // default, flag, environment variable NAME
+	Help  string `json:"help"`
+}
+
 // Check is one readiness check and how it went.
 type Check struct {
 	Name   string `json:"name"`
@@ -87,6 +97,7 @@ type Server struct {
 	store      store.Store
 	accounts   *auth.Accounts
 	experiment *experiment.Service
+	settings   []Setting
 	backups    *backup.Backups
 	feed       *tail.Feed
 	log        *slog.Logger
@@ -134,7 +145,7 @@ func New(o Options) (*Server, error) {
 		o.Timeout = 30 * time.Second
 	}
 	s := &Server{
-		catalog: o.Catalog, streams: o.Streams, store: o.Store, accounts: o.Accounts, experiment: o.Experiments, backups: o.Backups,
+		catalog: o.Catalog, streams: o.Streams, store: o.Store, accounts: o.Accounts, experiment: o.Experiments, backups: o.Backups, settings: o.Settings,
 		log: o.Log, version: o.Version, ready: o.Ready, timeout: o.Timeout, try: o.Try, take: o.Take,
 		started: o.Started, guard: newGuard(), closed: make(chan struct{}),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{

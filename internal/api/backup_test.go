@@ -19,6 +19,9 @@ func TestABackupIsOneArchiveAndAnEntryOfTheAuditLog(t *testing.T) {
 	if err != nil || restored.Streams == 0 || restored.Messages == 0 || restored.MasterKey {
 		t.Errorf("%+v %v", restored, err)
 	}
+	if got := r.get("/admin/v1/status"); !strings.Contains(got.body, `"lastBackupAt":"20`) {
+		t.Errorf("the status is %s", got.body)
+	}
 	if log := r.get("/admin/v1/audit").body; !strings.Contains(log, "backup.made") {
 		t.Errorf("the audit log: %s", log)
 	}

@@ -77,6 +77,7 @@ var routes = slices.Concat([]route{
 	{method: "DELETE", pattern: "/admin/v1/tokens/{id}", need: auth.Administer, handle: (*Server).removeToken},
 
 	{method: "POST", pattern: "/admin/v1/backup", need: auth.Administer, query: []string{"processed"}, lasting: true, handle: (*Server).backUp},
+	{method: "GET", pattern: "/admin/v1/settings", need: auth.Administer, handle: (*Server).serverSettings},
 	{method: "GET", pattern: "/admin/v1/status", need: auth.See, handle: (*Server).status},
 	{method: "GET", pattern: "/admin/v1/openapi.yaml", handle: (*Server).openapiYAML},
 	{method: "GET", pattern: "/admin/v1/openapi.json", handle: (*Server).openapiJSON},

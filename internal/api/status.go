@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"causeway/internal/backup"
 	"causeway/internal/stream"
 )
 
@@ -54,6 +55,12 @@ func (s *Server) status(r *request) error {
 	if checks == nil {
 		checks = []Check{}
 	}
+	var last backup.Record
+	if s.backups != nil {
+		if last, _, err = s.backups.Last(ctx); err != nil {
+			return err
+		}
+	}
 	return r.answer(struct {
 		Version         string        `json:"version"`
 		StartedAt       time.Time     `json:"startedAt"`
@@ -65,8 +72,14 @@ func (s *Server) status(r *request) error {
 		DeadLetters     int           `json:"deadLetters"`
 		Ready           bool          `json:"ready"`
 		Checks          []Check       `json:"checks"`
+		LastBackupAt    time.Time     `json:"lastBackupAt,omitzero"`
 	}{
 		s.version, s.started.UTC(), int64(time.Since(s.started).Seconds()), s.catalog.Snapshot().Revision, s.catalog.File(),
-		size, streams, dead, ready, checks,
+		size, streams, dead, ready, checks, last.FinishedAt,
 	})
+}
+
+// serverSettings lists the server's own settings, with where each comes from.
+func (s *Server) serverSettings(r *request) error {
+	return r.answer(listFrom(s.settings, "", same[Setting]))
 }

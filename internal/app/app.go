@@ -80,9 +80,11 @@ type Options struct {
 	HeaderWait                               time.Duration  // for TLS, and for the headers of a request. Zero: 10 s
 	Limits                                   catalog.Limits // of destinations without their own (ingest.Options.Limits)
 
-	Notice  string // shown above every page of the console; empty: none
-	Version string
-	Log     *slog.Logger
+	// Settings are the flags that these options were made of.
+	Settings []web.Setting
+	Notice   string // shown above every page of the console; empty: none
+	Version  string
+	Log      *slog.Logger
 }
 
 // DefaultRetention is how long things are kept unless Options say otherwise.

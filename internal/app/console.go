@@ -45,6 +45,10 @@ func (a *App) openConsole(context.Context) error {
 		Catalog: a.catalog, Streams: a.streams, Store: a.store, Tail: &a.tail, Feed: a.feed, Accounts: a.accounts, Backups: a.backups, Experiments: a.experiments, Metrics: a.metrics, Log: a.log,
 		Version: a.opt.Version, Started: a.started, Ready: ready, Notice: a.opt.Notice, Secure: a.opt.BehindTLS, DataURL: a.dataURL, OIDC: oidc,
 		Try: a.tryTest, Take: a.takeTest,
+		System: web.System{
+			Settings: a.opt.Settings, Data: a.opt.Data, Retention: a.opt.Retention,
+			Free: func() (int64, error) { return freeBytes(a.opt.Data) },
+		},
 	})
 	if err != nil {
 		return err

@@ -50,7 +50,7 @@ func (a *App) openDoors(context.Context) error {
 		return err
 	}
 	a.api, err = api.New(api.Options{
-		Catalog: a.catalog, Streams: a.streams, Store: a.store, Tail: &a.tail, Accounts: a.accounts, Experiments: a.experiments, Backups: a.backups, Metrics: a.metrics, Log: a.log,
+		Catalog: a.catalog, Streams: a.streams, Store: a.store, Tail: &a.tail, Accounts: a.accounts, Experiments: a.experiments, Backups: a.backups, Settings: a.settings(), Metrics: a.metrics, Log: a.log,
 		Version: a.opt.Version, Started: a.started, Ready: a.Ready, Feed: a.feed, Take: a.takeTest,
 		Try: func(ctx context.Context, source *catalog.Source, call json.RawMessage) api.Tried {
 			tried := a.tryTest(ctx, source, call)
@@ -72,6 +72,15 @@ func (a *App) openDoors(context.Context) error {
 		return err
 	}
 	return a.open("data door", a.opt.Listen, either(a.health(notHere), data))
+}
+
+// settings are the server's own as the admin API shows them.
+func (a *App) settings() []api.Setting {
+	var list []api.Setting
+	for _, s := range a.opt.Settings {
+		list = append(list, api.Setting(s))
+	}
+	return list
 }
 
 // notHere is the answer on an address that does not serve a path.

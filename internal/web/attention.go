@@ -126,7 +126,7 @@ func (s *Server) checklist(r *request, traffic []store.TrafficStep, out *outgoin
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, check{Text: "A backup was made", Help: "causeway backup writes everything into one file; let a timer do it every night.", URL: link("/docs/operating"), Link: "How to", Done: made})
+		list = append(list, check{Text: "A backup was made", Help: "causeway backup writes everything into one file; let a timer do it every night.", URL: link("/system"), Link: "System", Done: made})
 	}
 	return list, nil
 }

@@ -58,7 +58,7 @@ func tableOfContents() []route {
 		{pattern: "GET /trace/{messageId...}", need: auth.SeePeople, handle: (*Server).trace},
 		{pattern: "GET /playground", need: auth.See, handle: (*Server).playgroundPage},
 		{pattern: "POST /playground", need: auth.See, handle: (*Server).tryOut},
-	}, slices.Concat(dataRoutes(), segmentRoutes(), experimentRoutes(), projectRoutes(), adminRoutes(), attributeRoutes(), guideRoutes(), oidcRoutes())...)
+	}, slices.Concat(dataRoutes(), segmentRoutes(), experimentRoutes(), projectRoutes(), adminRoutes(), systemRoutes(), attributeRoutes(), guideRoutes(), oidcRoutes())...)
 }
 
 // firstSegments are the beginnings of the console's paths. Paths that begin

@@ -68,6 +68,8 @@ type Options struct {
 	Secure bool
 	// Notice is shown above every page, for example that the data is invented.
 	Notice string
+	// System is what the page of that name shows.
+	System System
 	// OIDC lets people in whom a sign-in provider vouches for; nil: none does.
 	OIDC *auth.OIDC
 	// Try sends a call where a source sends, for somebody who waits; Take gives
