@@ -271,19 +271,38 @@ func (s *Server) newMetric(r *request) error {
 	}
 	if event := r.URL.Query().Get("event"); event != "" {
 		spec.Event = &catalog.EventSpec{EventType: event}
-		if types, err := s.Store.EventTypes(r.Context(), r.env.ID, r.now); err == nil {
-			if at := slices.IndexFunc(types, func(t store.EventType) bool { return t.Name == event }); at >= 0 {
-				for _, t := range types[at].TrafficTypes {
-					if slices.Contains(p.Traffic, t) {
-						spec.TrafficType = t
-						break
-					}
-				}
-			}
+		if spec.TrafficType, err = s.trafficTypeFor(r, event, spec.TrafficType); err != nil {
+			return err
 		}
 	}
 	p.Form = newSpecForm(spec, "", p.Form.File)
 	return s.showMetric(r, http.StatusOK, p)
+}
+
+// trafficTypeFor is the traffic type that a metric of an event is most likely
+// wanted for: one that has such events and a flag with impressions, else one
+// that has such events.
+func (s *Server) trafficTypeFor(r *request, event, otherwise string) (string, error) {
+	types, err := s.Store.EventTypes(r.Context(), r.env.ID, r.now)
+	if err != nil {
+		return "", storeFailed(err)
+	}
+	at := slices.IndexFunc(types, func(t store.EventType) bool { return t.Name == event })
+	if at < 0 {
+		return otherwise, nil
+	}
+	best := ""
+	for _, t := range r.env.Project.TrafficTypes {
+		if !slices.Contains(types[at].TrafficTypes, t) {
+			continue
+		}
+		flags, err := s.previewFlags(r, t, "")
+		if err != nil || len(flags) > 0 {
+			return t, err
+		}
+		best = cmp.Or(best, t)
+	}
+	return cmp.Or(best, otherwise), nil
 }
 
 func (s *Server) metric(r *request) error {
