@@ -82,8 +82,11 @@ func (g *guard) forget() {
 // more than any other address: whatever runs on the machine could ask.
 func (s *Server) authorize(r *http.Request) (auth.Identity, error) {
 	address := addressOf(r)
-	if err := s.mayGuess(address); err != nil {
-		return auth.Identity{}, err
+	if s.guard.blocked(address) {
+		s.authFailures.WithLabelValues("blocked").Inc()
+		p := refuse(http.StatusTooManyRequests, "too_many_failures", "Too many wrong tokens came from this address. Wait, then use the right one.")
+		p.retryAfter = guessInterval
+		return auth.Identity{}, p
 	}
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	token = strings.TrimSpace(token)
@@ -104,17 +107,6 @@ func (s *Server) authorize(r *http.Request) (auth.Identity, error) {
 		return who, accountsUnavailable(err)
 	}
 	return who, nil
-}
-
-// mayGuess refuses an address that came with too many wrong tokens.
-func (s *Server) mayGuess(address string) error {
-	if !s.guard.blocked(address) {
-		return nil
-	}
-	s.authFailures.WithLabelValues("blocked").Inc()
-	p := refuse(http.StatusTooManyRequests, "too_many_failures", "Too many wrong tokens came from this address. Wait, then use the right one.")
-	p.retryAfter = guessInterval
-	return p
 }
 
 func accountsUnavailable(err error) *Problem {

@@ -251,21 +251,21 @@ func (s *Server) removeShare(r *request) error {
 	return nil
 }
 
-// sharedResults are for whoever has a share link's secret. Guessing is slowed
-// as that of tokens is.
+// sharedResults are for whoever has a share link's secret.
 func (s *Server) sharedResults(r *request) error {
-	address := addressOf(r.Request)
-	if err := s.mayGuess(address); err != nil {
-		return err
-	}
 	unknown := refuse(http.StatusNotFound, "share_unknown", "This link shows nothing: it was removed, has run out, or never was one.")
-	share, err := s.accounts.Share(r.Context(), r.path["secret"])
-	if errors.Is(err, auth.ErrRefused) {
-		s.guard.wrong(address)
+	share, err := s.accounts.Share(r.Context(), r.path["secret"], addressOf(r.Request))
+	var limited *auth.LimitedError
+	switch {
+	case errors.As(err, &limited):
+		s.authFailures.WithLabelValues("blocked").Inc()
+		p := refuse(http.StatusTooManyRequests, "too_many_failures", "Share links were asked for too often from this address. Wait a moment.")
+		p.retryAfter = limited.Wait
+		return p
+	case errors.Is(err, auth.ErrRefused):
 		s.authFailures.WithLabelValues("wrong").Inc()
 		return unknown
-	}
-	if err != nil {
+	case err != nil:
 		return accountsUnavailable(err)
 	}
 	results, err := s.experiment.Results(r.Context(), share.Project, share.Experiment)

@@ -222,7 +222,7 @@ func TestAShareLinkShowsResultsWithoutAnAccount(t *testing.T) {
 		t.Errorf("after it was removed: %d", got.status)
 	}
 	blocked := false
-	for i := range 40 {
+	for i := range 80 {
 		blocked = blocked || r.ask("GET", fmt.Sprintf("/admin/v1/shared/cws_guess%d", i), "").status == http.StatusTooManyRequests
 	}
 	if !blocked {

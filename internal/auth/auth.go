@@ -80,6 +80,7 @@ type Accounts struct {
 
 	hashing              chan struct{} // bounds the memory that passwords take
 	byAddress, byAccount *peer.Limiter // sign-in attempts
+	sharesSeen           *peer.Limiter
 
 	mu    sync.Mutex
 	swept time.Time
@@ -100,9 +101,10 @@ func New(o Options) (*Accounts, error) {
 	}
 	a := &Accounts{
 		kv: o.KV, audit: o.Audit, log: o.Log, now: o.Now,
-		hashing:   make(chan struct{}, 2),
-		byAddress: peer.NewLimiter(addressRate, addressTries, limitersKept),
-		byAccount: peer.NewLimiter(accountRate, accountTries, limitersKept),
+		hashing:    make(chan struct{}, 2),
+		byAddress:  peer.NewLimiter(addressRate, addressTries, limitersKept),
+		sharesSeen: peer.NewLimiter(shareRate, shareLooks, limitersKept),
+		byAccount:  peer.NewLimiter(accountRate, accountTries, limitersKept),
 	}
 	if a.audit == nil {
 		a.audit = func(context.Context, []byte) error { return nil }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"causeway/internal/catalog"
 )
 
@@ -26,6 +28,13 @@ const (
 	sharePrefix       = "share."
 	shareSecretPrefix = "cws_"
 	sharesKept        = 50 // of one experiment
+)
+
+// How often one address may look at share links: at once, and then at a rate.
+// A secret cannot be guessed; this keeps who tries from keeping the store busy.
+const (
+	shareLooks = 60
+	shareRate  = rate.Limit(1)
 )
 
 // NewShare makes a share link's secret and returns it this once. Errors:
@@ -95,8 +104,12 @@ func (a *Accounts) RemoveShare(ctx context.Context, project, experiment, id, act
 	return ErrUnknown
 }
 
-// Share is what a share link's secret lets one see. ErrRefused: nothing.
-func (a *Accounts) Share(ctx context.Context, secret string) (Share, error) {
+// Share is what a share link's secret lets one see who asks from an address.
+// Errors: ErrRefused (nothing), *LimitedError.
+func (a *Accounts) Share(ctx context.Context, secret, address string) (Share, error) {
+	if wait := a.sharesSeen.Take(address, a.now()); wait > 0 {
+		return Share{}, &LimitedError{wait}
+	}
 	s, _, err := load[Share](ctx, a, sharePrefix+hashed(secret))
 	if errors.Is(err, ErrUnknown) || err == nil && s.over(a.now()) {
 		return Share{}, ErrRefused

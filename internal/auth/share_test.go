@@ -20,7 +20,7 @@ func TestAShareLinkShowsOneExperimentUntilItIsRemovedOrRunsOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, s := range []string{secret, soon} {
-		if got, err := r.Share(r.ctx, s); err != nil || got.Project != "shop" || got.Experiment != "checkout" {
+		if got, err := r.Share(r.ctx, s, "10.0.0.1"); err != nil || got.Project != "shop" || got.Experiment != "checkout" {
 			t.Errorf("%+v, %v", got, err)
 		}
 		if kept := r.kept(); strings.Contains(kept, s) || strings.Contains(kept, s[4:]) {
@@ -28,7 +28,7 @@ func TestAShareLinkShowsOneExperimentUntilItIsRemovedOrRunsOut(t *testing.T) {
 		}
 	}
 	for _, wrong := range []string{"", "cws_", secret[:len(secret)-1], share.ID, "*", ">", strings.ToUpper(secret)} {
-		if _, err := r.Share(r.ctx, wrong); !errors.Is(err, auth.ErrRefused) {
+		if _, err := r.Share(r.ctx, wrong, "10.0.0.1"); !errors.Is(err, auth.ErrRefused) {
 			t.Errorf("%q: %v", wrong, err)
 		}
 	}
@@ -37,7 +37,7 @@ func TestAShareLinkShowsOneExperimentUntilItIsRemovedOrRunsOut(t *testing.T) {
 	}
 
 	r.pass(2 * time.Hour)
-	if _, err := r.Share(r.ctx, soon); !errors.Is(err, auth.ErrRefused) {
+	if _, err := r.Share(r.ctx, soon, "10.0.0.1"); !errors.Is(err, auth.ErrRefused) {
 		t.Errorf("after its time: %v", err)
 	}
 	if shares, err := r.Shares(r.ctx, "shop", "checkout"); err != nil || len(shares) != 1 || shares[0].ID != share.ID {
@@ -52,7 +52,7 @@ func TestAShareLinkShowsOneExperimentUntilItIsRemovedOrRunsOut(t *testing.T) {
 	if err := r.RemoveShare(r.ctx, "shop", "checkout", share.ID, "user ada"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.Share(r.ctx, secret); !errors.Is(err, auth.ErrRefused) {
+	if _, err := r.Share(r.ctx, secret, "10.0.0.1"); !errors.Is(err, auth.ErrRefused) {
 		t.Errorf("after it was removed: %v", err)
 	}
 	actions := ""
@@ -78,5 +78,30 @@ func TestAnExperimentHasOnlySoManyShareLinks(t *testing.T) {
 	}
 	if _, _, err := r.NewShare(r.ctx, "shop", "other", r.clock.Add(-time.Second), "user ada"); !errors.As(err, &invalid) {
 		t.Errorf("a link that has run out: %v", err)
+	}
+}
+
+func TestOneAddressMayLookAtShareLinksOnlySoOften(t *testing.T) {
+	r := newRig(t)
+	secret, _, err := r.NewShare(r.ctx, "shop", "checkout", time.Time{}, "user ada")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var limited *auth.LimitedError
+	for i := range 61 {
+		_, err := r.Share(r.ctx, "cws_guess", "10.0.0.1")
+		if (i == 60) != errors.As(err, &limited) {
+			t.Fatalf("look %d: %v", i, err)
+		}
+	}
+	if _, err := r.Share(r.ctx, secret, "10.0.0.1"); !errors.As(err, &limited) {
+		t.Errorf("a right one after that: %v", err)
+	}
+	if _, err := r.Share(r.ctx, secret, "10.0.0.2"); err != nil {
+		t.Errorf("from elsewhere: %v", err)
+	}
+	r.pass(2 * time.Second)
+	if _, err := r.Share(r.ctx, secret, "10.0.0.1"); err != nil {
+		t.Errorf("a moment later: %v", err)
 	}
 }

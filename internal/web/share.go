@@ -11,6 +11,7 @@ import (
 
 	"causeway/internal/auth"
 	"causeway/internal/experiment"
+	"causeway/internal/peer"
 )
 
 func shareRoutes() []route {
@@ -119,7 +120,11 @@ type sharedPage struct {
 // shared shows an experiment's newest results to whoever has its link.
 func (s *Server) shared(r *request) error {
 	gone := refuse(http.StatusNotFound, "This link shows nothing", "It was removed, has run out, or never was one. Ask whoever gave it to you for another.")
-	share, err := s.Accounts.Share(r.Context(), r.PathValue("secret"))
+	share, err := s.Accounts.Share(r.Context(), r.PathValue("secret"), peer.Address(r.RemoteAddr))
+	var limited *auth.LimitedError
+	if errors.As(err, &limited) {
+		return refuse(http.StatusTooManyRequests, "Too often", "Shared results were asked for too often from this address. Wait a moment.")
+	}
 	if errors.Is(err, auth.ErrRefused) {
 		return gone
 	}
