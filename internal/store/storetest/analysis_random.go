@@ -172,10 +172,12 @@ func randomWorlds(t *testing.T, open Open) {
 	for seed, d := range players {
 		w, e := all[seed], d.exposure()
 		queries := []store.MetricQuery{d.query(), d.query()}
-		report, err := f.store.Exposures(t.Context(), e)
 		want := w.report(e)
-		if diff := cmp.Diff(want, report, near); err != nil || diff != "" {
-			t.Errorf("world %d: %+v: %v: exposures (-want +got):\n%s", seed, e, err, diff)
+		if seed%2 == 0 { // the costlier question
+			report, err := f.store.Exposures(t.Context(), e)
+			if diff := cmp.Diff(want, report, near); err != nil || diff != "" {
+				t.Errorf("world %d: %+v: %v: exposures (-want +got):\n%s", seed, e, err, diff)
+			}
 		}
 		results, err := f.store.Analyze(t.Context(), e, queries)
 		if err != nil {
