@@ -2,8 +2,9 @@
 // up, exported, erased.
 //
 // Contract:
-//   - A look changes nothing. An export holds everything that Erase would
-//     remove of the store, page by page, so that its size does not matter.
+//   - A look changes nothing. An export is written page by page, so that its
+//     size does not matter. It lacks what says nothing of its own: attribute
+//     values that newer ones replaced, and reports of unique keys.
 //   - Erase removes what was received before it was asked for, or nothing and
 //     says why. Doing it twice is doing it once.
 //   - No error and no audit text holds the key.

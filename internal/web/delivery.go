@@ -3,6 +3,7 @@ package web
 import (
 	"cmp"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -44,6 +45,7 @@ type sourceCard struct {
 	Oldest       time.Time
 	Dead         int
 	Day          []store.DeliveryTotal // of the last 24 hours
+	PerMinute    float64               // calls delivered, over the last hour
 	Current      bool
 }
 
@@ -52,6 +54,31 @@ type attempt struct {
 	store.Delivery
 	Sample, Answer string
 	Cut            bool // Sample is not all of the first call
+	Meaning, Do    string
+}
+
+// explain says what an attempt that did not deliver means, and what to do
+// (R46).
+func explain(d store.Delivery) (meaning, do string) {
+	info := func(code reason.Code) (string, string) {
+		known, _ := reason.Lookup(code)
+		return known.Meaning, known.Fix
+	}
+	switch {
+	case d.Outcome == "delivered":
+		return "", ""
+	case d.Status == http.StatusUnauthorized, d.Status == http.StatusForbidden:
+		return info(reason.CredentialsRefused)
+	case d.Outcome == "halved":
+		return "Segment refuses something in this batch. It is cut in half, again and again, until the refused item stands alone.", "Nothing here; the item becomes a dead letter with this answer."
+	case d.Outcome == "dead":
+		return info(reason.RefusedBySegment)
+	case d.Status == http.StatusTooManyRequests:
+		return "Segment asks to send more slowly.", "Nothing: the batch is sent again after the time that Segment gave. If it stays so, see which other senders use this workspace."
+	case d.Status != 0:
+		return "Segment could not take the batch at that moment.", "Nothing: it is sent again, for as long as --retry-for says. Segment's status page may say more."
+	}
+	return "Segment gave no answer: the connection failed or took too long.", "See whether this server reaches the endpoint: name resolution, firewall, proxy. The batch is sent again."
 }
 
 // deliveryOutcomes are what can become of an attempt.
@@ -94,6 +121,7 @@ func (s *Server) delivery(r *request) error {
 	var durations []time.Duration
 	for _, d := range page.Items {
 		one := attempt{Delivery: d}
+		one.Meaning, one.Do = explain(d)
 		if durations = append(durations, d.Duration); people {
 			one.Sample, one.Answer = cutText(prettyJSON(d.Sample), sampleShown), cutText(d.Answer, answerShown)
 			one.Cut = strings.HasSuffix(one.Sample, "…")
@@ -156,6 +184,10 @@ func (s *Server) sourceCards(r *request) ([]sourceCard, error) {
 	if err != nil {
 		return nil, storeFailed(err)
 	}
+	lastHour, err := s.Store.DeliveryTotals(ctx, r.now.Add(-time.Hour))
+	if err != nil {
+		return nil, storeFailed(err)
+	}
 	waiting := slices.Clone(queues)
 	for _, c := range dead {
 		waiting = append(waiting, c.Source)
@@ -171,6 +203,11 @@ func (s *Server) sourceCards(r *request) ([]sourceCard, error) {
 		for _, t := range totals {
 			if t.Source == card.ID {
 				card.Day = append(card.Day, t)
+			}
+		}
+		for _, t := range lastHour {
+			if t.Source == card.ID && t.Outcome == "delivered" {
+				card.PerMinute += float64(t.Calls) / 60
 			}
 		}
 		card.State = states[card.ID]

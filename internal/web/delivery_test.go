@@ -67,7 +67,8 @@ func TestDeliveryShowsHowEachSourceStands(t *testing.T) {
 	info, _ := reason.Lookup(reason.CredentialsRefused)
 	page := r.get("/delivery").shows(200, "impressions ✕ paused", "credentials_refused", info.Meaning, info.Fix, "Since", "60 min ago", "Waiting 1 parcel, the oldest",
 		"Last answer 401", "✓ delivered 110 calls in 22 attempts, p95 10 ms", "p95 of the 20 attempts shown: 40 ms", "removed", "This source was removed while things for it waited",
-		"status 401", "no answer", "attempt 2", "We sent, as the first of 3", "They answered", "connection refused").escapes()
+		"status 401", "no answer", "attempt 2", "We sent, as the first of 3", "They answered", "connection refused",
+		"Segment refuses the write key", "Paste the right write key", "Segment gave no answer", "name resolution, firewall, proxy").escapes()
 	if strings.Contains(page.text(), "elsewhere") {
 		t.Error("the attempts of a source show that is not of this environment")
 	}
@@ -90,5 +91,21 @@ func TestDeliveryShowsHowEachSourceStands(t *testing.T) {
 	r.as("ada@example.com", auth.Grants{Projects: map[string]auth.Role{"shop": auth.Editor}})
 	if strings.Contains(r.get("/delivery").shows(200, "impressions").text(), "removed") {
 		t.Error("a source of no project shows to who has a role in one project")
+	}
+}
+
+func TestEveryOutcomeOfAnAttemptIsExplained(t *testing.T) {
+	r := configured(t)
+	r.attempts(
+		store.Delivery{Source: "impressions", Attempt: 1, Calls: 120, Status: 200, Outcome: "delivered"},
+		store.Delivery{Source: "impressions", Attempt: 1, Calls: 1, Status: 429, Outcome: "retry"},
+		store.Delivery{Source: "impressions", Attempt: 1, Calls: 1, Status: 502, Outcome: "retry"},
+		store.Delivery{Source: "impressions", Attempt: 1, Calls: 4, Status: 400, Outcome: "halved"},
+		store.Delivery{Source: "impressions", Attempt: 1, Calls: 1, Status: 413, Outcome: "dead"},
+	)
+	page := r.get("/delivery?env=shop/production").shows(200, "2 calls a minute, over the last hour", "asks to send more slowly", "could not take the batch at that moment",
+		"until the refused item stands alone", "it will never take this item")
+	if n := strings.Count(page.body, `class="fix"`); n != 4 {
+		t.Errorf("%d attempts are explained, want 4", n)
 	}
 }
