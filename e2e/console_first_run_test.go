@@ -60,7 +60,12 @@ func TestConsoleFirstRunToTheFirstEvent(t *testing.T) {
 	p.at("/")
 	p.shows("You are the server's first admin", "There is no environment yet")
 
-	p.addProject(s)
+	p.click("main a.button.primary")
+	p.at("/projects")
+	p.click("#name")
+	p.press("shop")
+	p.press(kb.Enter)
+	p.shows("shop")
 	p.visit("/")
 	p.shows("First steps", "To do: The first call arrived")
 
@@ -114,15 +119,24 @@ func TestConsoleFirstRunToTheFirstEvent(t *testing.T) {
 		t.Error("the API key is shown again")
 	}
 	p.quiet(422)
-}
 
-// addProject makes the project shop with an environment and a traffic type.
-func (p *consoleTab) addProject(s *server) {
-	p.t.Helper()
-	request := `{"projects":[{"name":"shop","trafficTypes":["user"],"environments":[{"name":"production"}]}]}`
-	out, err := exec.CommandContext(p.t.Context(), "curl", "-fsS", "-X", "PUT", "-H", "Authorization: Bearer "+adminToken, "-H", "If-Match: *",
-		"-H", "Content-Type: application/json", "-d", request, s.URL+"/admin/v1/catalog").CombinedOutput()
-	if err != nil {
-		p.t.Fatalf("%v: %s", err, out)
+	// Two people change the same configuration: the second sees what the first
+	// changed, and loses nothing.
+	ours, theirs := p, p.another(p.path())
+	template := func(of *consoleTab, text string) {
+		of.must(chromedp.Do(of.ctx, chromedp.SetValue("#pageTemplate", text)))
+		of.click(`#configuration .actions button[value=save]`)
 	}
+	template(theirs, "they_saw_{name}")
+	theirs.shows("Saved")
+	template(ours, "we_saw_{name}")
+	ours.shows("What changed meanwhile", "they_saw_{name}")
+	if kept := eval[string](ours, `document.querySelector("#pageTemplate").value`); kept != "we_saw_{name}" {
+		t.Errorf("what was entered is lost: %q", kept)
+	}
+	for _, v := range append(axe(ours), overflowing(ours)...) {
+		t.Errorf("the stale form: %s", v)
+	}
+	ours.quiet(409, 412, 422)
+	theirs.quiet()
 }
