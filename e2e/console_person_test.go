@@ -99,7 +99,7 @@ func TestConsoleByKeyboardAlone(t *testing.T) {
 		p.press("g")
 		p.press(to.Key)
 		p.at(to.Path)
-		if here := eval[string](p, `[...document.querySelectorAll("[aria-current=page]")].map((a) => a.dataset.go).join()`); here != to.Key {
+		if here := eval[string](p, `[...document.querySelectorAll(".side [aria-current=page]")].map((a) => a.dataset.go).join()`); here != to.Key {
 			t.Errorf("on %s the menu says that one is at %q", to.Path, here)
 		}
 	}

@@ -23,6 +23,7 @@ var pictures = []struct {
 	{"overview", "/", `document.querySelectorAll(".funnel a").length > 5`},
 	{"live", "/live", `document.querySelectorAll("#rows tr").length > 20 && document.querySelector("#state-text").textContent === "live"`},
 	{"segment", "/integrations/segment/shop/destinations/prod-events", `(document.querySelector("#eventType").closest("fieldset").scrollIntoView({block: "start"}), document.querySelector(".picker").open = true)`},
+	{"experiment", "/experiments/checkout-button", `document.querySelector("main svg") !== null`},
 }
 
 // maxPicture is what a picture may weigh, in bytes.

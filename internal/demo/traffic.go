@@ -34,6 +34,8 @@ func Configuration(endpoint string, now time.Time) string {
     flags:
       - {name: checkout_button, trafficType: user, rollout: {on: 50, off: 50}}
       - {name: hero_banner, trafficType: anonymous, treatments: [large, small], rollout: {large: 50, small: 50}}
+    segments:
+      - {name: beta_testers, keys: [user-0001, user-0002, user-0003]}
     metrics:
       - {name: Order rate, description: "People who order at all.", trafficType: user, type: percent, event: {eventType: Order_Completed}}
       - {name: Revenue of an order, description: "The mean value of a person's orders.", trafficType: user, type: average, event: {eventType: Order_Completed}}
