@@ -61,7 +61,7 @@ func (s *Server) enableWithSegment(r *request) error {
 	status := http.StatusOK
 	if err != nil {
 		// What Segment answered is a sentence for the person who asked.
-		e.Error, status = err.Error(), http.StatusBadGateway
+		e.Error, status = strings.ToUpper(err.Error()[:1])+err.Error()[1:], http.StatusBadGateway
 	}
 	if len(e.Done) > 0 {
 		r.snapshot = s.Catalog.Snapshot()
@@ -158,7 +158,7 @@ func (s *Server) makeSource(r *request, p *configurationPage, client *publicapi.
 	e.Done = append(e.Done, fmt.Sprintf("The source %s was made in Segment.", made.Title()))
 	s.Accounts.Record(ctx, r.who.Actor(), auth.MadeInSegment, "source "+made.Slug, "for "+p.Name)
 	if len(made.WriteKeys) == 0 {
-		return fmt.Errorf("Segment gave the new source no write key; copy one from its settings into the form below")
+		return fmt.Errorf("the new source came without a write key; copy one from its settings in Segment into the form below")
 	}
 	_, err = s.Catalog.Edit(ctx, r.who.Actor(), func(doc *catalog.Document) error {
 		spec, ok := doc.Project(p.Project)

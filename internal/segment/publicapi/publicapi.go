@@ -135,7 +135,7 @@ func (c *Client) kind(ctx context.Context, path, field, slug string) (Kind, erro
 		return Kind{}, err
 	}
 	if len(found) == 0 {
-		return Kind{}, fmt.Errorf("Segment's catalog has no %q for this workspace; set it up by hand instead", slug)
+		return Kind{}, fmt.Errorf("the catalog of Segment has no %q for this workspace; set it up by hand instead", slug)
 	}
 	return found[0], nil
 }
@@ -159,7 +159,7 @@ func pages[T any](ctx context.Context, c *Client, path, field string, wanted fun
 			Next string `json:"next"`
 		}
 		if err := errors.Join(json.Unmarshal(data[field], &items), json.Unmarshal(data["pagination"], &page)); err != nil {
-			return nil, fmt.Errorf("Segment's list %s cannot be read: %w", path, err)
+			return nil, fmt.Errorf("the list %s of Segment cannot be read: %w", path, err)
 		}
 		for _, item := range items {
 			if wanted != nil && wanted(item) {

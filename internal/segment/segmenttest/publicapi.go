@@ -169,8 +169,8 @@ func paged(w http.ResponseWriter, r *http.Request, field string, items []map[str
 	}
 	from := 0
 	if cursor := r.URL.Query().Get("pagination.cursor"); cursor != "" {
-		text, err := base64.StdEncoding.DecodeString(cursor)
-		if from, err = strconv.Atoi(string(text)); err != nil || from > len(items) {
+		text, undecoded := base64.StdEncoding.DecodeString(cursor)
+		if from, err = strconv.Atoi(string(text)); undecoded != nil || err != nil || from < 0 || from > len(items) {
 			fail(w, http.StatusUnprocessableEntity, "input-validation", `"pagination.cursor" is not valid`, "pagination.cursor")
 			return
 		}
