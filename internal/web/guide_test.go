@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"io/fs"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -55,5 +56,42 @@ func TestAReasonLeadsToItsPlace(t *testing.T) {
 	r.track(`{"type":"page","messageId":"m1","userId":"u1"}`)
 	if got := r.get("/calls"); !strings.Contains(got.body, `href="/docs/reasons#unnamed_page"`) {
 		t.Errorf("the reason is no link: %s", got.text())
+	}
+}
+
+// The clicks that the guides describe, followed; what they call things is what
+// the pages say.
+func TestTheClicksOfTheGuidesAreThere(t *testing.T) {
+	r := configured(t)
+	follow := func(page answer, prefix string) answer {
+		t.Helper()
+		links := page.links(prefix)
+		if len(links) == 0 {
+			t.Fatalf("%s has no link to %s, but to %q", page.path, prefix, page.links("/integrations"))
+		}
+		return r.get(links[0])
+	}
+	marketplace := follow(r.get("/").shows(200, "Integrations"), "/integrations").shows(200, "Marketplace", "Segment", "Choose a project")
+	segment := follow(marketplace, "/integrations/segment/shop").shows(200, "Send FME data to Segment (as a source)", "Receive from Segment (as a destination)", "Add configuration")
+	for guide, c := range map[string]struct{ form, saved string }{
+		"segment-source":      {"/integrations/segment/shop/sources", "/integrations/segment/shop/sources/impressions"},
+		"segment-destination": {"/integrations/segment/shop/destinations", "/integrations/segment/shop/destinations/events"},
+		"segment-webhook":     {"/integrations/segment/shop/destinations", "/integrations/segment/shop/destinations/events"},
+	} {
+		text, err := fs.ReadFile(docs.Files, "guides/"+guide+".md")
+		if err != nil {
+			t.Fatal(err)
+		}
+		clicks := regexp.MustCompile(`(?s)In the console.*?\n\n`).FindString(string(text))
+		said := strings.Join(strings.Fields(r.get("/integrations").text()+segment.text()+follow(segment, c.form).shows(200).text()+follow(segment, c.saved).shows(200).text()), " ")
+		labels := regexp.MustCompile(`\*([^*]+)\*`).FindAllStringSubmatch(clicks, -1)
+		if len(labels) < 5 {
+			t.Errorf("%s describes %d clicks", guide, len(labels))
+		}
+		for _, label := range labels {
+			if want := strings.Join(strings.Fields(label[1]), " "); !strings.Contains(said, want) {
+				t.Errorf("%s says %q, and no page does", guide, want)
+			}
+		}
 	}
 }
