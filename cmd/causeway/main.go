@@ -61,6 +61,7 @@ type commands struct {
 	Token       tokenCmd       `cmd:"" help:"Make, list or remove what scripts prove themselves with."`
 	Audit       auditCmd       `cmd:"" help:"Show who changed what, newest first."`
 	Results     resultsCmd     `cmd:"" help:"Show what an experiment has shown."`
+	Flag        flagCmd        `cmd:"" help:"List flags; kill one or bring it back."`
 	Experiments experimentsCmd `cmd:"" help:"List experiments."`
 	Metrics     metricsCmd     `cmd:"" help:"List metrics."`
 	Attribute   attributeCmd   `cmd:"" help:"List attributes of a traffic type."`

@@ -105,7 +105,7 @@ func shell(t *testing.T, stdin string, args ...string) (stdout, stderr string, c
 func TestEveryVerbExplainsItself(t *testing.T) {
 	for _, verb := range []string{
 		"", "serve", "demo", "validate", "translate", "diff-mapping", "apply", "export", "key list", "key rotate", "attribute list", "customer find", "customer show", "customer export", "customer erase", "key end-rotation", "tail", "trace", "replay",
-		"send track", "send identify", "send page", "send screen", "send group", "user role", "token add", "audit", "status", "backup", "restore", "healthcheck", "version",
+		"send track", "send identify", "send page", "send screen", "send group", "user role", "token add", "audit", "flag list", "flag kill", "flag restore", "status", "backup", "restore", "healthcheck", "version",
 	} {
 		stdout, stderr, code := shell(t, "", append(strings.Fields(verb), "--help")...)
 		if code != exitDone || stderr != "" || !strings.Contains(stdout, "Usage: causeway") {
