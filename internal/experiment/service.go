@@ -260,8 +260,12 @@ func (s *Service) last(ctx context.Context, plan Plan) (*Results, error) {
 	}
 	if found {
 		if r, err = decode(reading); err != nil {
-			return nil, err
+			// One of another build, perhaps. It is computed anew rather than never again.
+			s.log.Warn("the newest reading cannot be read; the experiment counts as not computed yet", "project", key.project, "experiment", key.experiment, "err", err)
+			found = false
 		}
+	}
+	if found {
 		s.measureRatio(plan, r)
 		s.success.WithLabelValues(key.project, key.experiment).Set(float64(r.ComputedAt.Unix()))
 	}

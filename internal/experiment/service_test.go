@@ -483,3 +483,15 @@ func TestUntilSomebodyIsExposedItIsLookedAtOften(t *testing.T) {
 		t.Errorf("an hour after the first: %v, %v", next.Sub(at), ok)
 	}
 }
+
+func TestAReadingThatCannotBeReadIsComputedAnew(t *testing.T) {
+	b := newBench(t)
+	b.store.readings = []store.Reading{{Project: "shop", Experiment: "checkout", ComputedAt: start, Body: json.RawMessage(`{"groups": 7}`)}}
+	r, err := b.Results(t.Context(), "shop", "Checkout")
+	if err != nil || r.Recommendation.Verdict != CannotSay {
+		t.Fatalf("%q, %v", r.Recommendation.Sentence, err)
+	}
+	if r := b.recalculate("Checkout"); r.Groups[0].Metrics[0].Cards[0].State != Desired {
+		t.Errorf("%+v", r.Recommendation)
+	}
+}
