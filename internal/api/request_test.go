@@ -58,7 +58,7 @@ func TestWhatIsNotThereIsAProblemThatSaysWhereToLook(t *testing.T) {
 	r := configured(t)
 	for path, code := range map[string]string{
 		"/admin/v1/nothing":                                          "route_unknown",
-		"/admin/v1/projects/shop/environments":                       "route_unknown",
+		"/admin/v1/projects/shop/nothing":                            "route_unknown",
 		"/admin/v1/projects/none":                                    "project_unknown",
 		"/admin/v1/projects/none/environments/production/events":     "project_unknown",
 		"/admin/v1/projects/shop/environments/none/events":           "environment_unknown",
