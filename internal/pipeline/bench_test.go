@@ -60,7 +60,6 @@ type countingStore struct {
 	real pipeline.Store // nil: nothing is kept
 	want int
 	done chan struct{}
-	at   uint64
 }
 
 func (s *countingStore) Position(ctx context.Context, consumer string) (uint64, error) {

@@ -224,7 +224,7 @@ func FuzzDrawings(f *testing.F) {
 	f.Add("label", 0.1, -0.1, 0.3, 5.0, int64(86400))
 	f.Add("<script>alert(1)</script>", nan, -inf, inf, -1.0, int64(0))
 	f.Add("\x00\xff]]>&\"'", 1e308, -1e308, 5e-324, math.MaxFloat64, int64(math.MaxInt64))
-	f.Add("", -0.0, 1e300, -1e300, 1e-310, int64(-1))
+	f.Add("", math.Copysign(0, -1), 1e300, -1e300, 1e-310, int64(-1))
 	f.Fuzz(func(t *testing.T, label string, a, b, c, d float64, seconds int64) {
 		step := time.Duration(seconds)
 		frame := Frame{Title: label, About: label, Alone: a > b}

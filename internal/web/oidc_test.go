@@ -151,8 +151,7 @@ func (p *provider) token(nonce string) string {
 // withProvider is a console that the provider may vouch for people at.
 func withProvider(t *testing.T, p *provider, change func(*auth.OIDCOptions)) *rig {
 	t.Helper()
-	var r *rig
-	r = configured(t, func(o *web.Options) {
+	r := configured(t, func(o *web.Options) {
 		options := auth.OIDCOptions{Issuer: p.URL, ClientID: "causeway", ClientSecret: clientSecret, RedirectURL: "http://127.0.0.1:1" + web.OIDCPath, Name: "Company"}
 		change(&options)
 		oidc, err := auth.NewOIDC(o.Accounts, options)

@@ -291,7 +291,7 @@ func attribution(t *testing.T, open Open) {
 		if got, want := "off: "+say(arms[0])+"; on: "+say(arms[1]), "off: "+c.off+"; on: "+c.on; got != want {
 			t.Errorf("%s:\ngot  %s\nwant %s", c.name, got, want)
 		}
-		if reference := (world{all.impressions, all.events}).analyze(e, q); !cmp.Equal(reference.Arms, arms, near) {
+		if reference := world(all).analyze(e, q); !cmp.Equal(reference.Arms, arms, near) {
 			t.Errorf("%s: the reference says %+v", c.name, reference.Arms)
 		}
 	}
@@ -394,7 +394,7 @@ func dimensionsOfMetrics(t *testing.T, open Open) {
 	if a := r.Dimensions[0].Arms; a[0].Sum != 62 || a[0].N != 15 || a[0].P50 != 0 || a[0].Max != 62 || a[1].Sum != 0 || a[1].N != 15 {
 		t.Errorf("of one key: %+v", a)
 	}
-	want := (world{s.impressions, s.events}).analyze(sceneExposure(), q)
+	want := world(s).analyze(sceneExposure(), q)
 	if diff := cmp.Diff(want, r, near); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -26,11 +26,11 @@ func readings(t *testing.T, open Open) {
 		}
 		return r
 	}
-	late := save("shop", "it's", noon, `{"n": 2}`)
+	save("shop", "it's", noon, `{"n": 2}`)
 	early := save("shop", "it's", noon.Add(-time.Hour), `{"n": 1}`)
 	save("shop", "button", noon, `{}`)
 	save("other", "it's", noon, `{}`)
-	late = save("shop", "it's", noon, `{"n": 3}`) // the same moment again
+	late := save("shop", "it's", noon, `{"n": 3}`) // the same moment again
 	f.reopen()
 	for _, c := range []struct {
 		since time.Time
