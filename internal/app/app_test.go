@@ -67,9 +67,11 @@ func startWith(t *testing.T, change func(*app.Options)) *running {
 	if err := os.WriteFile(config, []byte(configuration(server.URL)), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	// net/http counts a connection that has sent nothing yet as busy for 5 s:
+	// draining must be given longer than that.
 	r := &running{t: t, fake: fake, options: app.Options{
 		Data: filepath.Join(folder, "data"), ConfigFile: config, Listen: "127.0.0.1:0", AdminToken: token,
-		AllowPrivateEndpoints: true, Version: "test", DrainTimeout: 5 * time.Second, MinFreeDisk: 1 << 20,
+		AllowPrivateEndpoints: true, Version: "test", DrainTimeout: 10 * time.Second, MinFreeDisk: 1 << 20,
 	}}
 	change(&r.options)
 	r.run()
