@@ -145,7 +145,7 @@ func startGuide(t *testing.T) *guideShell {
 	segment := segmenttest.Start(t, segmenttest.Options{})
 	s := &guideShell{t: t, folder: t.TempDir(), address: address,
 		replace: strings.NewReplacer("127.0.0.1:8080", address, "https://api.segment.io", segment.URL)}
-	command := exec.CommandContext(t.Context(), "sh")
+	command := exec.Command("sh") // its context would end before Cleanup can end the server
 	command.Dir = s.folder
 	command.Env = append(os.Environ(), "CAUSEWAY_DATA="+filepath.Join(s.folder, "data"), "CAUSEWAY_LISTEN="+address, "CAUSEWAY_SERVER=http://"+address,
 		"CAUSEWAY_ALLOW_PRIVATE_ENDPOINTS=true", "CAUSEWAY_MIN_FREE_DISK=1MiB", "CAUSEWAY_LOG_LEVEL=error", "TMPDIR="+s.folder)
@@ -161,8 +161,9 @@ func startGuide(t *testing.T) *guideShell {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_, _ = io.WriteString(s.stdin, "test -z \"${guide_server:-}\" || kill $guide_server && wait\nexit\n")
-		_ = command.Wait() // killed with the context at the latest
+		defer time.AfterFunc(30*time.Second, func() { _ = command.Process.Kill() }).Stop()
+		_, _ = io.WriteString(s.stdin, "test -z \"${guide_server:-}\" || { kill $guide_server; wait $guide_server; }\nexit\n")
+		_ = command.Wait() // its status is that of the server
 	})
 	return s
 }
