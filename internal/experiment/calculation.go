@@ -150,6 +150,9 @@ func (s *Service) run(ctx context.Context, key id, c *calculation, all bool) (er
 		return err
 	}
 	started := s.now()
+	if at, ok := s.next(plan, earlier); !all && (!ok || started.Before(at)) {
+		return nil // another one came first while this one was being decided
+	}
 	a := asker{store: s.store, plan: plan, now: started.UTC().Truncate(time.Microsecond), earlier: earlier,
 		step: func(done, of int, doing string) {
 			s.mu.Lock()

@@ -259,7 +259,7 @@ func TestOnlyWhatIsNotKnownIsAskedAgain(t *testing.T) {
 	b.at(start.Add(10 * 24 * time.Hour))
 	b.recalculate("Checkout")
 	all := b.store.asked()
-	b.at(start.Add(11 * 24 * time.Hour))
+	b.at(start.Add(11*24*time.Hour + 3*time.Hour)) // a day later, with jitter
 	c, err := b.begin("shop", "Checkout", false)
 	if err != nil {
 		t.Fatal(err)
@@ -273,7 +273,7 @@ func TestOnlyWhatIsNotKnownIsAskedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	sound(t, &r)
-	if n := len(r.Groups[0].Metrics[0].Values); n != 10 {
+	if n := len(r.Groups[0].Metrics[0].Values); n != 11 {
 		t.Errorf("%d points over time", n)
 	}
 	if b.recalculate("Checkout"); b.store.asked() < 2*all {
