@@ -30,9 +30,16 @@ func (a *App) ComputeExperiments(ctx context.Context) error {
 			return err
 		}
 	}
+	stored := time.Now().Truncate(time.Microsecond)
 	for _, e := range a.catalog.Snapshot().AllExperiments() {
-		if _, err := a.experiments.Recalculate(ctx, e.Environment.Project.Name, e.ID); err != nil {
-			return fmt.Errorf("compute the experiment %s: %w", e.Spec.Name, err)
+		for {
+			r, err := a.experiments.Recalculate(ctx, e.Environment.Project.Name, e.ID)
+			if err != nil {
+				return fmt.Errorf("compute the experiment %s: %w", e.Spec.Name, err)
+			}
+			if !r.ComputedAt.Before(stored) { // otherwise it was under way already
+				break
+			}
 		}
 	}
 	return nil

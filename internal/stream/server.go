@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -29,6 +30,7 @@ type embedded struct {
 	lock   *os.File
 	log    *slog.Logger
 	errors atomic.Int64 // what the server has logged as errors since it started
+	absent atomic.Int64 // streams that have a folder and that it has not opened
 
 	mu     sync.Mutex
 	server *server.Server
@@ -95,6 +97,37 @@ func (e *embedded) start() error {
 	if !srv.JetStreamEnabled() {
 		return fmt.Errorf("the stream server could not open %s; its log says why", e.dir)
 	}
+	return e.count(srv)
+}
+
+// count counts the streams that have a folder and that the server does not
+// have. When it cannot open one, because the disk is full, it goes on without
+// it and from then on answers 404; what the stream holds stays in its folder.
+func (e *embedded) count(srv *server.Server) error {
+	folders, err := os.ReadDir(filepath.Join(e.dir, "jetstream", "$G", "streams"))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil // there never was one
+	}
+	if err != nil {
+		return fmt.Errorf("list the streams on the disk: %w", err)
+	}
+	state, err := srv.Jsz(&server.JSzOptions{Accounts: true, Streams: true})
+	if err != nil {
+		return fmt.Errorf("list the streams of the server: %w", err)
+	}
+	opened := make(map[string]bool)
+	for _, account := range state.AccountDetails {
+		for _, stream := range account.Streams {
+			opened[stream.Name] = true
+		}
+	}
+	absent := int64(0)
+	for _, folder := range folders {
+		if folder.IsDir() && !strings.HasPrefix(folder.Name(), ".") && !opened[folder.Name()] {
+			absent++
+		}
+	}
+	e.absent.Store(absent)
 	return nil
 }
 

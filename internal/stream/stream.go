@@ -81,6 +81,7 @@ type Streams struct {
 	stuck    atomic.Bool // a publish got no answer
 	reviving sync.Mutex
 	revived  time.Time // when the embedded server was last restarted; under reviving
+	revivals int       // restarts in a row after which a stream was missing; likewise
 
 	// replaying is held while dead letters move, so that a backup sees each in
 	// the one place or the other.

@@ -96,8 +96,12 @@ func (s *Streams) watchDisk() {
 func (s *Streams) revive() {
 	s.reviving.Lock()
 	defer s.reviving.Unlock()
-	if s.diskLow.Load() || !s.broken() || time.Since(s.revived) < reviveEvery {
+	wait := min(reviveEvery<<min(s.revivals, 7), time.Hour) // a stream that can never be opened must not stop the others again and again
+	if s.diskLow.Load() || !s.broken() || time.Since(s.revived) < wait {
 		return
+	}
+	if s.embedded.absent.Load() > 0 && s.embedded.count(s.embedded.running()) == nil && !s.broken() {
+		return // what was missing at the start was made since
 	}
 	s.log.Warn("restarting the embedded stream server after an error")
 	s.revived = time.Now()
@@ -105,11 +109,17 @@ func (s *Streams) revive() {
 	if err := s.embedded.restart(); err != nil {
 		s.log.Error("cannot restart the embedded stream server", "err", err)
 	}
+	s.revivals++
+	if absent := s.embedded.absent.Load(); absent == 0 {
+		s.revivals = 0
+	} else {
+		s.log.Error("the embedded stream server did not open all streams; what they hold is still in their folders, and it is restarted again", "not_open", absent)
+	}
 }
 
 // broken reports whether the embedded server needs a restart.
 func (s *Streams) broken() bool {
-	return s.embedded != nil && (s.embedded.stopped() || s.stuck.Load() && s.embedded.errors.Load() > 0)
+	return s.embedded != nil && (s.embedded.stopped() || s.embedded.absent.Load() > 0 || s.stuck.Load() && s.embedded.errors.Load() > 0)
 }
 
 // keepHouse trims by age and by budget, and reports what the stream holds.

@@ -3,6 +3,8 @@ package stream
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -212,6 +214,40 @@ func TestTheServerIsRestartedAfterItFailed(t *testing.T) {
 	}
 	if err := s.Health(t.Context()); err != nil {
 		t.Errorf("health: %v", err)
+	}
+}
+
+// A server that cannot open a stream while it starts, as on a full disk, goes
+// on without it.
+func TestAStreamThatARestartDidNotOpenIsOpenedByTheNext(t *testing.T) {
+	s := openTest(t, Options{AppendWait: time.Second})
+	publishTest(t, s, "a", 1, calls("x", 1))
+	appendTest(t, s, numbered(1))
+	meta := filepath.Join(s.options.Dir, "jetstream", "$G", "streams", outboundPrefix+"a", "meta.inf")
+	if err := os.Rename(meta, meta+".away"); err != nil {
+		t.Fatal(err)
+	}
+	s.embedded.shutdown()
+	s.revive()
+	if !s.broken() {
+		t.Error("nobody noticed that a stream is missing")
+	}
+	if err := os.Rename(meta+".away", meta); err != nil {
+		t.Fatal(err)
+	}
+	s.revive()
+	if !s.broken() {
+		t.Error("restarted again at once: a stream that can never be opened would stop the others all the time")
+	}
+	s.revived = time.Now().Add(-2 * reviveEvery)
+	s.revive()
+	for end := time.Now().Add(20 * time.Second); s.Health(t.Context()) != nil; time.Sleep(10 * time.Millisecond) { // the client connects again
+		if time.Now().After(end) {
+			t.Fatal(s.Health(t.Context()))
+		}
+	}
+	if got := drain(t, outboundTest(t, s, "a")); len(got) != 1 {
+		t.Errorf("the outbound queue gives %q", got)
 	}
 }
 
