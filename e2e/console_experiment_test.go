@@ -14,7 +14,7 @@ func TestConsoleFromAnEventToAnAnswer(t *testing.T) {
 	base := demo(t)
 	admin := signIn(t, base, demoEmail, demoPassword)
 	p := admin.open("/events/Order_Completed")
-	p.click(`.page-head .actions a`) // Create a metric
+	p.click(`.page-head .actions a[href*="/new/metric"]`)
 	p.at("/new/metric")
 	p.must(chromedp.Do(p.ctx, chromedp.SendKeys("#name", "orders by click")))
 	p.click(`#preview button[value=preview]`)
