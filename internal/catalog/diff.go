@@ -36,9 +36,6 @@ func difference(before, after *Document) []Difference {
 
 var namedType = reflect.TypeFor[named]()
 
-// Compare lists what differs between two documents; secrets are masked.
-func Compare(before, after *Document) []Difference { return difference(before, after) }
-
 type differ struct{ list []Difference }
 
 func (d *differ) compare(path string, before, after reflect.Value) {
